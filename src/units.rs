@@ -1,0 +1,180 @@
+//! Text ↔ unit: the only place where durations, sizes and counts are read from or written as text.
+//!
+//! Inside, time is `u64` nanoseconds and sizes are bytes; the unit is in the name of the variable.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Nanoseconds in a second.
+pub const NS_PER_S: u64 = 1_000_000_000;
+/// Nanoseconds in a millisecond.
+pub const NS_PER_MS: u64 = 1_000_000;
+
+/// Why a text is no duration, size or count.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// Not a duration.
+    #[error("{text:?} is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s")]
+    Duration {
+        /// What was written.
+        text: String,
+    },
+    /// Not a size in bytes.
+    #[error("{text:?} is not a size: write a number with its unit, such as 512KiB, 16MiB or 1000B")]
+    Bytes {
+        /// What was written.
+        text: String,
+    },
+}
+
+/// Reads a duration such as `250ms`, `1.5s` or `1m30s`, in nanoseconds; the unit is required (but for `0`).
+///
+/// # Errors
+/// The text has no unit, is negative, or does not fit 584 years.
+pub fn parse_duration_ns(text: &str) -> Result<u64, Error> {
+    let refuse = || Error::Duration { text: text.to_owned() };
+    let text = text.trim();
+    if text == "0" {
+        return Ok(0);
+    }
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| refuse())?;
+    u64::try_from(parsed.as_nanos()).map_err(|_| refuse())
+}
+
+/// Reads a size such as `16MiB`, `64KB` or `512B`, in bytes; the unit is required (but for `0`).
+///
+/// # Errors
+/// The text has no unit, is negative or fractional in bytes, or does not fit `u64`.
+pub fn parse_bytes(text: &str) -> Result<u64, Error> {
+    let refuse = || Error::Bytes { text: text.to_owned() };
+    let trimmed = text.trim();
+    let split = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+    let (digits, unit) = trimmed.split_at(split);
+    let number: u64 = digits.parse().map_err(|_| refuse())?;
+    let scale: u64 = match unit.trim_start() {
+        "" if number == 0 => 1,
+        "B" => 1,
+        "KB" | "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(refuse()),
+    };
+    number.checked_mul(scale).ok_or_else(refuse)
+}
+
+/// Nanoseconds of a standard duration; saturates after 584 years.
+#[must_use]
+pub fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A duration as people read it: three significant digits and the unit that fits (`1.23s`, `45.6ms`, `789µs`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Human(pub u64);
+
+impl fmt::Display for Human {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SCALES: [(f64, &str); 4] = [(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")];
+        let value = self.0 as f64;
+        // The unit is chosen by the printed text, so that 999.6 µs is never shown as "1000µs".
+        let mut text = String::new();
+        for (scale, unit) in SCALES {
+            let scaled = value / scale;
+            let digits = match scaled {
+                s if s >= 100.0 || unit == "ns" => 0,
+                s if s >= 10.0 => 1,
+                _ => 2,
+            };
+            text = format!("{scaled:.digits$}{unit}");
+            if scaled < 999.5 {
+                break;
+            }
+        }
+        out.pad(&text)
+    }
+}
+
+/// A size as people read it, in powers of 1,024 (`1.5 MiB`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HumanBytes(pub u64);
+
+impl fmt::Display for HumanBytes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut value = self.0 as f64;
+        let mut unit = "B";
+        for next in ["KiB", "MiB", "GiB", "TiB"] {
+            if value < 1023.5 {
+                break;
+            }
+            value /= 1024.0;
+            unit = next;
+        }
+        let digits = usize::from(unit != "B" && value < 99.5);
+        out.pad(&format!("{value:.digits$} {unit}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_their_unit() {
+        for (text, ns) in [
+            ("250ms", 250_000_000),
+            ("1.5s", 1_500_000_000),
+            ("1m30s", 90_000_000_000),
+            ("2 hours", 7_200_000_000_000),
+            ("20µs", 20_000),
+            ("20us", 20_000),
+            ("0", 0),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_duration_ns(text), Ok(ns), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_without_a_unit_are_refused() {
+        for text in ["", "10", "-1s", "fast", "1 fortnight", "99999999999999h"] {
+            assert!(parse_duration_ns(text).is_err(), "{text}");
+        }
+        insta::assert_snapshot!(
+            parse_duration_ns("10").expect_err("no unit"),
+            @r#""10" is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s"#
+        );
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(parse_bytes("16MiB"), Ok(16 << 20));
+        assert_eq!(parse_bytes("64 KB"), Ok(64_000));
+        assert_eq!(parse_bytes("0"), Ok(0));
+        for text in ["16", "1.5MiB", "-1B", "MiB", "99999999999GiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn humans_get_three_digits() {
+        for (ns, text) in [
+            (0, "0ns"),
+            (999, "999ns"),
+            (1_234, "1.23µs"),
+            (999_600, "1.00ms"),
+            (45_600_000, "45.6ms"),
+            (1_234_000_000, "1.23s"),
+            (123_456_000_000_000, "123456s"),
+        ] {
+            assert_eq!(Human(ns).to_string(), text);
+        }
+        assert_eq!(format!("{:>8}|", Human(1_000)), "  1.00µs|");
+        assert_eq!(HumanBytes(1_536).to_string(), "1.5 KiB");
+        assert_eq!(HumanBytes(1_023).to_string(), "1023 B");
+    }
+}
