@@ -1,0 +1,185 @@
+//! One invocation: its stamps, its sizes and counts, and how it ended.
+
+use std::sync::Arc;
+
+use super::outcome::Outcome;
+
+/// The instants of one invocation, in nanoseconds since the run's origin; what did not happen is absent.
+///
+/// METRICS.md, "Stamps of one invocation", says when each is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// When it should have started.
+    pub intended_ns: u64,
+    /// When the worker took it up; absent when it was never started.
+    pub started_ns: Option<u64>,
+    /// The name was resolved (new connection only).
+    pub dns_done_ns: Option<u64>,
+    /// TCP stood (new connection only).
+    pub connected_ns: Option<u64>,
+    /// TLS stood (new TLS connection only).
+    pub tls_done_ns: Option<u64>,
+    /// Just before the write call that took the last byte of the request.
+    pub sent_ns: Option<u64>,
+    /// Status line and headers were read.
+    pub headers_ns: Option<u64>,
+    /// First byte of the body.
+    pub first_byte_ns: Option<u64>,
+    /// First complete event of any kind.
+    pub first_event_ns: Option<u64>,
+    /// `task_created`.
+    pub task_created_ns: Option<u64>,
+    /// First `task_updated` with status `executing`.
+    pub executing_ns: Option<u64>,
+    /// First think, analyze, tool, plan or sub-agent event.
+    pub first_activity_ns: Option<u64>,
+    /// First `chunk` with text.
+    pub first_chunk_ns: Option<u64>,
+    /// Last `chunk` with text.
+    pub last_chunk_ns: Option<u64>,
+    /// `task_finished` of the own task id.
+    pub finished_ns: Option<u64>,
+    /// End of the body.
+    pub eof_ns: Option<u64>,
+    /// The last instant at which this invocation was known to be going on: where an absent stamp is censored.
+    pub last_known_ns: u64,
+}
+
+/// What was counted on one invocation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Complete events of any kind.
+    pub events: u64,
+    /// Events of type `chunk` with text.
+    pub chunks: u64,
+    /// UTF-8 bytes of text in those chunks.
+    pub text_bytes: u64,
+    /// Bytes of the body as the event stream carries them.
+    pub body_bytes: u64,
+    /// Reads that brought body bytes.
+    pub reads: u64,
+    /// Events that did not complete last in their read: their stamp is an upper bound.
+    pub shared_reads: u64,
+    /// Comment lines (heartbeats).
+    pub comments: u64,
+    /// Events whose type the contract does not know.
+    pub unknown_events: u64,
+    /// Events of another task id.
+    pub foreign_events: u64,
+    /// Events after the own `task_finished`.
+    pub events_after_end: u64,
+    /// Further own `task_finished` events.
+    pub duplicate_finishes: u64,
+    /// Events whose SSE data was no valid UTF-8.
+    pub invalid_utf8: u64,
+    /// Tool calls asked for.
+    pub tool_calls: u64,
+    /// Tool results with `is_error`.
+    pub tool_errors: u64,
+    /// Tool requests without a result, and results without a request.
+    pub tool_unpaired: u64,
+    /// Gaps over the profile's stall threshold.
+    pub stalls: u64,
+    /// Time in those gaps, in nanoseconds.
+    pub stalled_ns: u64,
+    /// Stamps that had to be moved to keep their order.
+    pub stamps_moved: u64,
+}
+
+/// The longest waits of one invocation, in nanoseconds; absent when there were not two samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Longest {
+    /// Between neighbouring chunks with text.
+    pub gap_ns: Option<u64>,
+    /// Between neighbouring body bytes.
+    pub silence_ns: Option<u64>,
+    /// From the arrival of an event to its handling: the client's own lag.
+    pub client_lag_ns: Option<u64>,
+}
+
+/// What the agent said of its own token use, in `task_finished`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Tokens of the prompt.
+    pub prompt: Option<u64>,
+    /// Tokens of the completion.
+    pub completion: Option<u64>,
+    /// All tokens.
+    pub total: Option<u64>,
+}
+
+/// One planned start and what became of it: a row of `invocations.csv`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in the plan.
+    pub plan_index: u64,
+    /// The name of its variant.
+    pub variant: Arc<str>,
+    /// Its conversation.
+    pub conversation: u64,
+    /// Its turn within the conversation, from 0.
+    pub turn: u32,
+    /// The worker that took it up.
+    pub worker: Option<u32>,
+    /// Intended before the warm-up's end: left out of the summary.
+    pub warmup: bool,
+    /// The task id that the agent gave it.
+    pub task_id: Option<String>,
+    /// The connection had served an invocation before; absent when none was had.
+    pub reused: Option<bool>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The cause in words, when it did not complete.
+    pub detail: Option<String>,
+    /// When what happened.
+    pub stamps: Stamps,
+    /// How much.
+    pub counts: Counts,
+    /// The longest waits.
+    pub longest: Longest,
+    /// The agent's own count of tokens.
+    pub tokens: Tokens,
+}
+
+impl Record {
+    /// A planned start that was never taken up.
+    #[must_use]
+    pub fn unstarted(plan_index: u64, variant: Arc<str>, intended_ns: u64, now_ns: u64, outcome: Outcome) -> Self {
+        debug_assert!(!outcome.was_started(), "{outcome} is an outcome of started invocations");
+        let stamps = Stamps { intended_ns, last_known_ns: now_ns.max(intended_ns), ..Stamps::default() };
+        Self {
+            plan_index,
+            variant,
+            conversation: 0,
+            turn: 0,
+            worker: None,
+            warmup: false,
+            task_id: None,
+            reused: None,
+            outcome,
+            detail: None,
+            stamps,
+            counts: Counts::default(),
+            longest: Longest::default(),
+            tokens: Tokens::default(),
+        }
+    }
+
+    /// The harness's own lateness: started − intended.
+    #[must_use]
+    pub fn start_lag_ns(&self) -> Option<u64> {
+        self.stamps.started_ns.map(|started| started.saturating_sub(self.stamps.intended_ns))
+    }
+
+    /// From the intended start to `stamp`.
+    #[must_use]
+    pub fn from_intended_ns(&self, stamp: Option<u64>) -> Option<u64> {
+        stamp.map(|at| at.saturating_sub(self.stamps.intended_ns))
+    }
+
+    /// From the send to `stamp`; absent when the request was never sent whole.
+    #[must_use]
+    pub fn from_sent_ns(&self, stamp: Option<u64>) -> Option<u64> {
+        Some(stamp?.saturating_sub(self.stamps.sent_ns?))
+    }
+}
