@@ -119,6 +119,41 @@ impl fmt::Display for HumanBytes {
     }
 }
 
+/// A duration to the nanosecond, in the largest unit that divides it: what [`parse_duration_ns`] reads back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExactTime(pub u64);
+
+impl fmt::Display for ExactTime {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u64, &str); 3] = [(NS_PER_S, "s"), (NS_PER_MS, "ms"), (1_000, "µs")];
+        write_exact(self.0, &UNITS, ("s", "ns"), out)
+    }
+}
+
+/// A size to the byte, in the largest unit that divides it: what [`parse_bytes`] reads back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExactBytes(pub u64);
+
+impl fmt::Display for ExactBytes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        write_exact(self.0, &UNITS, ("B", "B"), out)
+    }
+}
+
+fn write_exact(
+    value: u64,
+    units: &[(u64, &str)],
+    (zero, base): (&str, &str),
+    out: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let (scale, unit) = match value {
+        0 => (1, zero),
+        _ => units.iter().copied().find(|(scale, _)| value % scale == 0).unwrap_or((1, base)),
+    };
+    out.pad(&format!("{}{unit}", value / scale))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +211,18 @@ mod tests {
         assert_eq!(format!("{:>8}|", Human(1_000)), "  1.00µs|");
         assert_eq!(HumanBytes(1_536).to_string(), "1.5 KiB");
         assert_eq!(HumanBytes(1_023).to_string(), "1023 B");
+    }
+
+    #[test]
+    fn exact_texts_are_read_back_to_the_unit() {
+        for ns in [0, 1, 999, 1_000, 1_500_000_000, 90_000_000_000, 250_000_000, 1_234_567_891, u64::MAX >> 1] {
+            assert_eq!(parse_duration_ns(&ExactTime(ns).to_string()), Ok(ns), "{}", ExactTime(ns));
+        }
+        for bytes in [0, 1, 1_023, 1_024, 1_536, 16 << 20, 1 << 30, u64::MAX] {
+            assert_eq!(parse_bytes(&ExactBytes(bytes).to_string()), Ok(bytes), "{}", ExactBytes(bytes));
+        }
+        assert_eq!(ExactTime(90_000_000_000).to_string(), "90s");
+        assert_eq!(ExactTime(1_500_000_000).to_string(), "1500ms");
+        assert_eq!(ExactBytes(16 << 20).to_string(), "16MiB");
     }
 }

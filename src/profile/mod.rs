@@ -8,7 +8,12 @@ use std::sync::Arc;
 use crate::agent::Request;
 use crate::seed::Seed;
 
+pub mod plan;
 pub mod script;
+pub mod wire;
+
+pub use plan::{Plan, Planned};
+pub use wire::{Fault, Origin, Override, Problem, Problems};
 
 /// A valid workload.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,122 @@
+//! Every key that a profile may have: its type, its default, its meaning.
+//!
+//! This table is what the validation reads and what the README's reference is rendered from.
+
+use super::kind::Kind;
+
+/// What holds when a key is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Default {
+    /// It must be written; the text says what to write.
+    Required(&'static str),
+    /// Nothing, which means this.
+    Absent(&'static str),
+    /// This, as TOML.
+    Value(&'static str),
+}
+
+/// One key of a profile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    /// The dotted path; `[]` stands behind what is a list of tables.
+    pub(super) path: &'static str,
+    pub(super) kind: Kind,
+    pub(super) default: Default,
+    pub(super) meaning: &'static str,
+}
+
+const fn key(path: &'static str, kind: Kind, default: Default, meaning: &'static str) -> Key {
+    Key { path, kind, default, meaning }
+}
+
+const COUNT: Kind = Kind::Count { min: 1, max: u64::MAX };
+const ANY_TIME: Kind = Kind::Duration { zero: true };
+const TIME: Kind = Kind::Duration { zero: false };
+/// An agent's own default holds for what a request does not say.
+const NOT_SENT: Default = Default::Absent("not sent");
+
+/// Every key, in the order of the reference.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("why", Kind::Filled, Default::Required("say why this workload exists, as why = \"…\"; it is printed beside the results"),
+        "Why this workload exists; printed beside its results."),
+    key("name", Kind::Name, Default::Absent("the file's name"), "What the run bundle is called."),
+    key("seed", Kind::Count { min: 0, max: u64::MAX }, Default::Value("1"), "Where every random choice comes from; the same seed gives the same plan."),
+    key("stall", TIME, Default::Value("\"1s\""), "A gap between chunks over this is a stall."),
+
+    key("target.url", Kind::Url, Default::Value("\"mock\""), "Base URL of the agents' API, or `mock` for the embedded mock."),
+    key("target.agent_id", Kind::Name, Default::Absent("`mock-agent` for the mock; else required"), "The agent that is invoked."),
+    key("target.version", Kind::Name, Default::Absent("the latest deployed"), "The agent's version; `draft` for undeployed changes."),
+    key("target.http", Kind::OneOf(&["auto", "1", "2"]), Default::Value("\"auto\""), "HTTP version: what TLS agrees on, HTTP/1.1 only, or HTTP/2 only (in the clear by prior knowledge)."),
+    key("target.cacert", Kind::Path, Default::Absent("the system's roots only"), "A PEM file with further certificate authorities."),
+    key("target.headers", Kind::Headers, Default::Value("{}"), "Further headers of each invocation."),
+    key("target.key_env", Kind::Variable, Default::Value("\"XPANDER_API_KEY\""), "The environment variable that holds the API key."),
+    key("target.key_file", Kind::Path, Default::Absent("`key_env` is read"), "A file that holds the API key and nothing else."),
+    key("target.connection", Kind::OneOf(&["reuse", "new"]), Default::Value("\"reuse\""), "Whether connections serve more than one invocation."),
+    key("target.tag", Kind::Flag, Default::Value("false"), "Puts run id and plan index into `payload_extension`, so that a run is found in the agent's own logs."),
+
+    key("load.concurrency", Kind::Count { min: 1, max: 1_000_000 }, Default::Value("1"), "Conversations at a time."),
+    key("load.invocations", COUNT, Default::Absent("no such end"), "Stop after this many invocations. This or `duration` is required."),
+    key("load.duration", TIME, Default::Absent("no such end"), "Start nothing more after this long, warm-up included."),
+    key("load.warmup", ANY_TIME, Default::Value("\"0s\""), "The first part, left out of the summary."),
+    key("load.drain", ANY_TIME, Default::Value("\"30s\""), "How long what is in flight at the end may go on before it is cut."),
+    key("load.workers", Kind::Count { min: 1, max: 1024 }, Default::Absent("as many as cores"), "Worker threads."),
+
+    key("turn[].prompt", Kind::Filled, Default::Required("each turn says something, as prompt = \"…\""), "What the user says in this turn. A conversation of one turn may use `request.input.text` instead."),
+    key("turn[].think", ANY_TIME, Default::Value("\"0s\""), "How long the user thinks before saying it."),
+
+    key("limits.connect", TIME, Default::Value("\"10s\""), "Name look-up, TCP, TLS and HTTP handshake together."),
+    key("limits.headers", TIME, Default::Value("\"60s\""), "From the send to the response's headers."),
+    key("limits.first_event", TIME, Default::Value("\"60s\""), "From the headers to the first event."),
+    key("limits.idle", TIME, Default::Value("\"120s\""), "Without any byte."),
+    key("limits.total", TIME, Default::Value("\"20m\""), "The whole invocation; defaults of the limits above are lowered to it."),
+    key("limits.linger", ANY_TIME, Default::Value("\"1s\""), "How long the body's end is awaited after `task_finished`, so that the connection can be used again."),
+    key("limits.event_bytes", Kind::Size { min: 1 << 10, max: 1 << 30 }, Default::Value("\"16MiB\""), "One event of the stream, and one line of it."),
+
+    key("expect.finish", TIME, Default::Absent("unknown"), "How long an invocation takes. For `plimsoll check` only, as all of `expect`."),
+    key("expect.response", Kind::Size { min: 0, max: u64::MAX }, Default::Absent("unknown"), "How many bytes a response has."),
+    key("expect.cost_per_invocation", Kind::Amount, Default::Absent("unknown"), "What one invocation costs, in any currency."),
+
+    key("request.input.text", Kind::Filled, Default::Absent("the turns' prompts"), "The prompt of a conversation of one turn."),
+    key("request.input.files", Kind::Texts, NOT_SENT, "Addresses of files."),
+    key("request.input.user.id", Kind::Text, NOT_SENT, "The end user's id in the caller's system."),
+    key("request.input.user.email", Kind::Text, Default::Absent("required where a user is given"), "The end user's address."),
+    key("request.input.user.first_name", Kind::Text, NOT_SENT, "First name."),
+    key("request.input.user.last_name", Kind::Text, NOT_SENT, "Last name."),
+    key("request.input.user.additional_attributes", Kind::Json, NOT_SENT, "Free data on the user."),
+    key("request.input.user.role", Kind::Text, NOT_SENT, "Their role."),
+    key("request.input.user.is_super_admin", Kind::Flag, NOT_SENT, "Whether they administer the organisation."),
+    key("request.input.user.timezone", Kind::Text, NOT_SENT, "Their time zone."),
+    key("request.id", Kind::Filled, NOT_SENT, "The task to continue; needs `load.concurrency = 1`."),
+    key("request.disable_attachment_injection", Kind::Flag, NOT_SENT, "Files are not put into the model's context."),
+    key("request.think_mode", Kind::OneOf(&["default", "harder"]), NOT_SENT, "How hard the agent thinks."),
+    key("request.instructions_override", Kind::Text, NOT_SENT, "Appended to the system prompt."),
+    key("request.additional_context", Kind::Text, NOT_SENT, "Extra facts for this run."),
+    key("request.expected_output", Kind::Text, NOT_SENT, "What the output should be like, in words."),
+    key("request.llm_model_provider", Kind::Text, NOT_SENT, "Override of the model's provider, such as `anthropic`."),
+    key("request.llm_model_name", Kind::Text, NOT_SENT, "Override of the model."),
+    key("request.llm_reasoning_effort", Kind::OneOf(&["low", "medium", "high", "xhigh"]), NOT_SENT, "Override of the reasoning effort."),
+    key("request.output_format", Kind::OneOf(&["text", "markdown", "json", "voice"]), NOT_SENT, "The form of the answer."),
+    key("request.output_schema", Kind::Json, NOT_SENT, "The JSON Schema of the answer, with `output_format = \"json\"`."),
+    key("request.title", Kind::Text, NOT_SENT, "The task's title."),
+    key("request.payload_extension", Kind::Json, NOT_SENT, "Free data that the task echoes."),
+    key("request.parent_execution_id", Kind::Text, NOT_SENT, "The execution that this one belongs to."),
+    key("request.triggering_agent_id", Kind::Text, NOT_SENT, "The agent that asks."),
+    key("request.worker_id", Kind::Text, NOT_SENT, "The worker that should run it."),
+    key("request.source", Kind::Text, NOT_SENT, "Where the request comes from."),
+    key("request.run_locally", Kind::Flag, NOT_SENT, "Runs on the caller's own worker."),
+    key("request.events_streaming", Kind::Flag, NOT_SENT, "The legacy switch for streaming."),
+    key("request.mcp_servers", Kind::JsonList, NOT_SENT, "MCP servers for this run, as the API takes them."),
+    key("request.user_oidc_token", Kind::Text, NOT_SENT, "A token for MCP tools behind OAuth; never written into a run bundle."),
+    key("request.user_tokens", Kind::Json, NOT_SENT, "MCP tokens; never written into a run bundle."),
+    key("request.return_metrics", Kind::Flag, NOT_SENT, "Asks a workflow for its metrics."),
+    key("request.test_run_node_id", Kind::Text, NOT_SENT, "The workflow node under test."),
+    key("request.extra", Kind::Json, Default::Value("{}"), "Fields that this list does not have, sent as they stand at the top of the body."),
+
+    key("mock", Kind::Script, Default::Value("{}"), "What the embedded mock does with an invocation; used when the target is `mock`."),
+];
+
+/// The key at exactly this path.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}

@@ -1,0 +1,276 @@
+//! The types of a profile's values: what each accepts, and how it says so.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::Value as Json;
+
+use super::document::{Node, Value};
+use super::problem::Fault;
+use super::url;
+use crate::units;
+
+/// The type of a key's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any text.
+    Text,
+    /// Text that says something.
+    Filled,
+    /// Text that is safe as one segment of a path: of a URL or of a file.
+    Name,
+    /// The name of an environment variable.
+    Variable,
+    /// A path of a file; whether it can be read is for the one who reads it.
+    Path,
+    /// `mock` or a base URL.
+    Url,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A whole number within these bounds.
+    Count { min: u64, max: u64 },
+    /// A duration with its unit; `zero` is one, too, where it has a meaning.
+    Duration { zero: bool },
+    /// A size with its unit, within these bounds in bytes.
+    Size { min: u64, max: u64 },
+    /// A finite number, not negative.
+    Amount,
+    /// A list of texts.
+    Texts,
+    /// A table of header names and values.
+    Headers,
+    /// A table that is passed on as JSON.
+    Json,
+    /// A list of such tables.
+    JsonList,
+    /// The mock's script.
+    Script,
+}
+
+/// A value that its kind accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Checked {
+    Text(String),
+    /// A count, nanoseconds or bytes.
+    Number(u64),
+    Amount(f64),
+    Flag(bool),
+    Json(Json),
+    Headers(Vec<(String, String)>),
+}
+
+/// The longest name that is accepted: what fits into one file name with a date before it.
+const NAME_MAX: usize = 200;
+
+/// Headers that plimsoll sets itself, so that the request is what its report says it is.
+const OWN_HEADERS: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "content-range",
+];
+
+/// Headers that carry a key.
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "authorization", "proxy-authorization"];
+
+impl Kind {
+    /// What to write, with an example: `expected …`.
+    pub(super) fn expected(self) -> String {
+        match self {
+            Self::Text => "text in quotes".into(),
+            Self::Filled => "text in quotes that is not empty".into(),
+            Self::Name => format!(
+                "up to {NAME_MAX} letters, digits, '-', '_', '.' or '~' in quotes (no slash, no space, not \"..\")"
+            ),
+            Self::Variable => "the name of an environment variable in quotes, such as \"XPANDER_API_KEY\"".into(),
+            Self::Path => "the path of a file in quotes".into(),
+            Self::Url => "\"mock\" or a base URL such as \"https://api.xpander.ai\"".into(),
+            Self::OneOf(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::Flag => "true or false".into(),
+            Self::Count { min, max: u64::MAX } => format!("a whole number of at least {min}"),
+            Self::Count { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Duration { zero: true } => "a duration in quotes, such as \"250ms\", \"10s\" or \"0s\"".into(),
+            Self::Duration { zero: false } => "a duration in quotes over 0, such as \"250ms\" or \"1m30s\"".into(),
+            Self::Size { min: 0, max: u64::MAX } => "a size in quotes, such as \"64KiB\"".into(),
+            Self::Size { min, max } => format!(
+                "a size in quotes from \"{}\" to \"{}\", such as \"16MiB\"",
+                units::ExactBytes(min),
+                units::ExactBytes(max)
+            ),
+            Self::Amount => "a number of at least 0, such as 0.02".into(),
+            Self::Texts => "a list of texts, such as [\"a\", \"b\"]".into(),
+            Self::Headers => "a table of names and texts, such as { x-team = \"search\" }".into(),
+            Self::Json | Self::Script => "a table".into(),
+            Self::JsonList => "a list of tables".into(),
+        }
+    }
+
+    /// The type in a word or two, for the reference.
+    pub(super) fn word(self) -> String {
+        match self {
+            Self::Text | Self::Filled | Self::Variable => "text".into(),
+            Self::Name => "name".into(),
+            Self::Path => "path".into(),
+            Self::Url => "URL".into(),
+            Self::OneOf(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
+            Self::Flag => "boolean".into(),
+            Self::Count { .. } => "integer".into(),
+            Self::Duration { .. } => "duration".into(),
+            Self::Size { .. } => "size".into(),
+            Self::Amount => "number".into(),
+            Self::Texts => "list of texts".into(),
+            Self::Headers | Self::Json | Self::Script => "table".into(),
+            Self::JsonList => "list of tables".into(),
+        }
+    }
+
+    /// Whether a bare word on the command line is meant as text, whatever else it could be.
+    pub(super) fn is_text(self) -> bool {
+        matches!(
+            self,
+            Self::Text | Self::Filled | Self::Name | Self::Variable | Self::Path | Self::Url | Self::OneOf(_)
+        )
+    }
+
+    /// The value of `node`, or why it is none.
+    pub(super) fn read(self, node: &Node) -> Result<Checked, Fault> {
+        let refuse = || Fault::Expected { expected: self.expected(), found: node.found() };
+        match self {
+            Self::Headers => headers(node).map(Checked::Headers),
+            Self::Variable => self.variable(node),
+            Self::Url => url::base(text(node).ok_or_else(refuse)?).map(Checked::Text),
+            Self::Json | Self::Script | Self::JsonList => self.json(node).ok_or_else(refuse),
+            Self::Texts => texts(node).ok_or_else(refuse),
+            Self::Flag | Self::Count { .. } | Self::Amount => self.plain(node).ok_or_else(refuse),
+            Self::Duration { .. } | Self::Size { .. } => self.measure(node).ok_or_else(refuse),
+            _ => self.word_like(node).ok_or_else(refuse),
+        }
+    }
+
+    fn word_like(self, node: &Node) -> Option<Checked> {
+        let text = text(node)?;
+        let accepted = match self {
+            Self::Filled | Self::Path => !text.trim().is_empty(),
+            Self::Name => is_name(text),
+            Self::OneOf(words) => words.contains(&text),
+            _ => true,
+        };
+        accepted.then(|| Checked::Text(text.to_owned()))
+    }
+
+    /// Not shown when refused: people paste the key itself here.
+    fn variable(self, node: &Node) -> Result<Checked, Fault> {
+        match text(node) {
+            Some(name) if is_variable(name) => Ok(Checked::Text(name.to_owned())),
+            _ => Err(Fault::Hidden { expected: self.expected() }),
+        }
+    }
+
+    fn plain(self, node: &Node) -> Option<Checked> {
+        match (self, &node.value) {
+            (Self::Flag, Value::Flag(flag)) => Some(Checked::Flag(*flag)),
+            (Self::Count { min, max }, Value::Integer(number)) => {
+                let number = u64::try_from(*number).ok()?;
+                (min..=max).contains(&number).then_some(Checked::Number(number))
+            }
+            (Self::Amount, Value::Float(number)) => {
+                (number.is_finite() && *number >= 0.0).then_some(Checked::Amount(*number))
+            }
+            (Self::Amount, Value::Integer(number)) => (*number >= 0).then_some(Checked::Amount(*number as f64)),
+            _ => None,
+        }
+    }
+
+    fn measure(self, node: &Node) -> Option<Checked> {
+        let text = text(node)?;
+        let (number, accepted) = match self {
+            Self::Duration { zero } => {
+                let ns = units::parse_duration_ns(text).ok()?;
+                (ns, zero || ns > 0)
+            }
+            Self::Size { min, max } => {
+                let bytes = units::parse_bytes(text).ok()?;
+                (bytes, (min..=max).contains(&bytes))
+            }
+            _ => return None,
+        };
+        accepted.then_some(Checked::Number(number))
+    }
+
+    fn json(self, node: &Node) -> Option<Checked> {
+        let shaped = match (self, &node.value) {
+            (Self::JsonList, Value::List(list)) => list.iter().all(|item| matches!(item.value, Value::Table(_))),
+            (Self::JsonList, _) => false,
+            (_, value) => matches!(value, Value::Table(_)),
+        };
+        shaped.then(|| node.json())?.map(Checked::Json)
+    }
+}
+
+fn text(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn texts(node: &Node) -> Option<Checked> {
+    let Value::List(list) = &node.value else { return None };
+    list.iter().all(|item| text(item).is_some()).then(|| node.json())?.map(Checked::Json)
+}
+
+/// Whether the text is one segment of a path: what RFC 3986 calls unreserved, and neither "." nor "..".
+pub(super) fn is_name(text: &str) -> bool {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(unreserved) && text != "." && text != ".."
+}
+
+fn is_variable(text: &str) -> bool {
+    // Variables are written in capitals; keys hardly ever are, so that a pasted key is caught here.
+    let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    !text.is_empty() && text.bytes().all(allowed) && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn headers(node: &Node) -> Result<Vec<(String, String)>, Fault> {
+    let Value::Table(entries) = &node.value else {
+        return Err(Fault::Expected { expected: Kind::Headers.expected(), found: node.found() });
+    };
+    entries.iter().map(|(name, value)| header(name, value)).collect()
+}
+
+/// One header as it may be sent; its value is never repeated in an error.
+fn header(name: &str, value: &Node) -> Result<(String, String), Fault> {
+    let lower = name.to_ascii_lowercase();
+    if KEY_HEADERS.contains(&lower.as_str()) {
+        return Err(Fault::KeyHere);
+    }
+    if OWN_HEADERS.contains(&lower.as_str()) {
+        let found = format!("{name:?}, which plimsoll sets itself");
+        return Err(Fault::Expected { expected: "a header of yours".into(), found });
+    }
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let expected = "a header name of letters, digits and '-'".into();
+        return Err(Fault::Expected { expected, found: format!("{name:?}") });
+    }
+    match text(value) {
+        Some(text) if !text.is_empty() && HeaderValue::from_str(text).is_ok() => Ok((name.to_owned(), text.to_owned())),
+        _ => {
+            Err(Fault::Hidden { expected: format!("a text of visible characters on one line as the value of {name}") })
+        }
+    }
+}
