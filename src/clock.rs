@@ -4,9 +4,10 @@
 //! pausable in tests. The origin is also placed on the wall clock and on the system's monotonic clock, so that
 //! stamps can be held against another process's.
 
+use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::units;
 
@@ -49,6 +50,41 @@ impl Clock {
         const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365 * 30);
         let after = std::time::Duration::from_nanos(at_ns).min(FAR);
         self.origin + after
+    }
+}
+
+/// One timer for a deadline that mostly moves away: it is armed again only when it has rung too early, or when the
+/// deadline has come closer, so that an event costs no timer operation.
+#[derive(Debug)]
+pub struct Timer {
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+    armed_ns: u64,
+}
+
+impl Timer {
+    /// A timer for this instant, in nanoseconds since the clock's origin.
+    #[must_use]
+    pub fn new(clock: Clock, at_ns: u64) -> Self {
+        Self { clock, sleep: Box::pin(tokio::time::sleep_until(clock.instant(at_ns))), armed_ns: at_ns }
+    }
+
+    /// Makes sure that the timer rings no later than `at_ns`.
+    pub fn no_later_than(&mut self, at_ns: u64) {
+        if at_ns < self.armed_ns {
+            self.arm(at_ns);
+        }
+    }
+
+    /// Sets the timer to this instant.
+    pub fn arm(&mut self, at_ns: u64) {
+        self.armed_ns = at_ns;
+        self.sleep.as_mut().reset(self.clock.instant(at_ns));
+    }
+
+    /// Waits until it rings.
+    pub async fn ring(&mut self) {
+        self.sleep.as_mut().await;
     }
 }
 

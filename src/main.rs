@@ -1,2 +1,36 @@
-//! The process edge.
-fn main() {}
+//! The process edge: arguments in, exit code out.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use plimsoll::cli::{Cli, Command};
+use plimsoll::cmd::{Exit, check, probe, workload};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            Exit::Usage.into()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Exit> {
+    let mut out = io::stdout().lock();
+    match &cli.command {
+        Command::Check(args) => {
+            check::run(&workload::load(args)?, &mut out)?;
+            Ok(Exit::Done)
+        }
+        Command::Probe(args) => probe::run(&workload::load(args)?, &mut out),
+    }
+}
+
+/// A reader that has seen enough is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

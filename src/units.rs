@@ -149,7 +149,7 @@ fn write_exact(
 ) -> fmt::Result {
     let (scale, unit) = match value {
         0 => (1, zero),
-        _ => units.iter().copied().find(|(scale, _)| value % scale == 0).unwrap_or((1, base)),
+        _ => units.iter().copied().find(|(scale, _)| value.is_multiple_of(*scale)).unwrap_or((1, base)),
     };
     out.pad(&format!("{}{unit}", value / scale))
 }

@@ -1,1 +1,23 @@
-//! client
+//! The measured client: one connection, one request, one stream of stamped events.
+//!
+//! Built on hyper's connections instead of a pooling client, because stamps, connection phases and the absence of
+//! hidden retries need the I/O object. Nothing here follows a redirect, resends, decompresses, or obeys a proxy
+//! from the environment.
+
+pub mod connection;
+pub mod dial;
+pub mod failure;
+pub mod invoke;
+pub mod io;
+pub mod preflight;
+pub mod request;
+pub mod target;
+pub mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use dial::Dialer;
+pub use invoke::{Client, Seen, Slot};
+pub use request::Template;
+pub use target::{Base, Key};

@@ -4,6 +4,7 @@
 
 pub mod outcome;
 pub mod record;
+pub mod tracker;
 
 pub use outcome::{Outcome, Phase};
 pub use record::{Counts, Longest, Record, Stamps, Tokens};

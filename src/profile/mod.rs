@@ -9,6 +9,7 @@ use crate::agent::Request;
 use crate::seed::Seed;
 
 pub mod plan;
+pub mod reference;
 pub mod script;
 pub mod wire;
 

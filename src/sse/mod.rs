@@ -1,1 +1,15 @@
-//! Server-sent events.
+//! Server-sent events: the WHATWG event stream interpretation (HTML §9.2.5, §9.2.6) as a push parser.
+//!
+//! Bytes in, events out: no I/O, no clock, no async. The stream is cut into lines at LF, CR or CRLF in any mixture; a
+//! CR ends its line at once and a following LF is swallowed, so no event waits for the next byte. Never done here:
+//! reconnecting, and stopping at any sentinel in the data.
+
+pub mod event;
+pub mod parser;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use event::Event;
+pub use parser::{Counts, Error, Events, Limits, Parser};

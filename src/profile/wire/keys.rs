@@ -6,7 +6,7 @@ use super::kind::Kind;
 
 /// What holds when a key is not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Default {
+pub(in crate::profile) enum Default {
     /// It must be written; the text says what to write.
     Required(&'static str),
     /// Nothing, which means this.
@@ -17,12 +17,12 @@ pub(super) enum Default {
 
 /// One key of a profile.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
+pub(in crate::profile) struct Key {
     /// The dotted path; `[]` stands behind what is a list of tables.
-    pub(super) path: &'static str,
-    pub(super) kind: Kind,
-    pub(super) default: Default,
-    pub(super) meaning: &'static str,
+    pub(in crate::profile) path: &'static str,
+    pub(in crate::profile) kind: Kind,
+    pub(in crate::profile) default: Default,
+    pub(in crate::profile) meaning: &'static str,
 }
 
 const fn key(path: &'static str, kind: Kind, default: Default, meaning: &'static str) -> Key {
@@ -37,7 +37,7 @@ const NOT_SENT: Default = Default::Absent("not sent");
 
 /// Every key, in the order of the reference.
 #[rustfmt::skip]
-pub(super) const KEYS: &[Key] = &[
+pub(in crate::profile) const KEYS: &[Key] = &[
     key("why", Kind::Filled, Default::Required("say why this workload exists, as why = \"…\"; it is printed beside the results"),
         "Why this workload exists; printed beside its results."),
     key("name", Kind::Name, Default::Absent("the file's name"), "What the run bundle is called."),
@@ -117,6 +117,6 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// The key at exactly this path.
-pub(super) fn find(path: &str) -> Option<&'static Key> {
+pub(in crate::profile) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }

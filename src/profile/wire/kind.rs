@@ -10,7 +10,7 @@ use crate::units;
 
 /// The type of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::profile) enum Kind {
     /// Any text.
     Text,
     /// Text that says something.
@@ -121,7 +121,7 @@ impl Kind {
     }
 
     /// The type in a word or two, for the reference.
-    pub(super) fn word(self) -> String {
+    pub(in crate::profile) fn word(self) -> String {
         match self {
             Self::Text | Self::Filled | Self::Variable => "text".into(),
             Self::Name => "name".into(),

@@ -7,8 +7,8 @@
 mod conversation;
 mod document;
 mod form;
-mod keys;
-mod kind;
+pub(super) mod keys;
+pub(super) mod kind;
 mod load;
 mod overrides;
 mod problem;

@@ -1,7 +1,6 @@
 //! Every mistake that a profile can have, as its user sees it.
 
 use super::*;
-use crate::profile::{Connection, Http, KeySource, Place};
 
 const SMALLEST: &str = r#"
 why = "a test"
@@ -110,5 +109,33 @@ fn the_smallest_profile_gets_every_default() {
         stall_ns: 1000000000,
         mock: Script,
     }
+    "#);
+}
+
+#[test]
+fn mistakes_name_place_key_expectation_and_remedy() {
+    let flag = |text: &str| Override::new("load.concurrency", text, Origin::Flag("-c")).expect("a known key");
+    assert_eq!(over(SMALLEST, &[flag("5")]).expect("valid").load.concurrency, 5);
+    let told = [
+        with("load.concurency = 5"),
+        with("load.concurrency = 0"),
+        with("load.concurrency = -1"),
+        with("limits.idle = 5"),
+        with("target.headers = { x-api-key = \"secret\" }"),
+        with("target.url = \"ftp://x\""),
+        errors("why = \"x\""),
+        over(SMALLEST, &[flag("0")]).expect_err("no streams").to_string(),
+    ]
+    .join("\n");
+    insta::assert_snapshot!(told, @r#"
+    profiles/x.toml:5: load.concurency: unknown key; did you mean load.concurrency?
+    profiles/x.toml:5: load.concurrency: expected a whole number from 1 to 1000000, found 0
+    profiles/x.toml:5: load.concurrency: expected a whole number from 1 to 1000000, found -1
+    profiles/x.toml:5: limits.idle: expected a duration in quotes over 0, such as "250ms" or "1m30s", found 5
+    profiles/x.toml:5: target.headers: an API key does not belong here: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)
+    profiles/x.toml:5: target.url: expected "mock" or a base URL such as "https://api.xpander.ai", that starts with http:// or https://, found "ftp://x"
+    profiles/x.toml: request.input.text: missing: say what is asked, as text = "…" in [request.input] or as prompt = "…" in [[turn]]
+    profiles/x.toml: load: missing: set duration = "10s" or invocations = 500 in [load], or -z or -n, so that the run ends
+    flag -c: load.concurrency: expected a whole number from 1 to 1000000, found 0
     "#);
 }

@@ -1,0 +1,241 @@
+//! The envelope of an event and the types that the contract knows.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::task::Task;
+
+/// What an event is about: its JSON `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// The stream stands; before any task.
+    Connected,
+    /// A task was created, or a turn of it.
+    TaskCreated,
+    /// The task changed.
+    TaskUpdated,
+    /// A step of reasoning.
+    Think,
+    /// A step of analysis.
+    Analyze,
+    /// A tool is called.
+    ToolCallRequest,
+    /// A tool has answered.
+    ToolCallResult,
+    /// A piece of the answer.
+    Chunk,
+    /// The task has ended.
+    TaskFinished,
+    /// A sub-agent was triggered.
+    SubAgentTrigger,
+    /// The plan changed.
+    PlanUpdated,
+    /// A tool needs the user's login.
+    AuthEvent,
+    /// Another type that the vendor's own client knows, without a part in any metric.
+    Other,
+    /// A type that the contract does not know.
+    Unknown,
+}
+
+/// Why a payload is no event of the contract.
+#[derive(Debug, Error)]
+pub enum EnvelopeError {
+    /// Not JSON.
+    #[error("read the event as JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// JSON, but no object with a `type`.
+    #[error("find the event's type: {0}")]
+    NoEnvelope(serde_json::Error),
+}
+
+/// An event's envelope, borrowed from its payload.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// What it is about.
+    pub kind: EventKind,
+    /// The task that it belongs to.
+    pub task_id: Option<Cow<'a, str>>,
+    /// Its data, not decoded.
+    pub data: Option<&'a RawValue>,
+}
+
+/// A tool call as its request and its result have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCall {
+    /// What pairs a result with its request.
+    pub request_id: String,
+    /// The tool's name, else its operation's.
+    pub name: String,
+    /// The result is an error.
+    pub is_error: bool,
+}
+
+#[derive(Deserialize)]
+struct WireEnvelope<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    task_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireToolCall<'a> {
+    #[serde(borrow)]
+    request_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    tool_name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    operation_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    is_error: Option<bool>,
+}
+
+impl EventKind {
+    /// The kind that a `type` names.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        match name {
+            "connected" => Self::Connected,
+            "task_created" => Self::TaskCreated,
+            "task_updated" => Self::TaskUpdated,
+            "think" => Self::Think,
+            "analyze" => Self::Analyze,
+            "tool_call_request" => Self::ToolCallRequest,
+            "tool_call_result" => Self::ToolCallResult,
+            "chunk" => Self::Chunk,
+            "task_finished" => Self::TaskFinished,
+            "sub_agent_trigger" => Self::SubAgentTrigger,
+            "plan_updated" => Self::PlanUpdated,
+            "auth_event" => Self::AuthEvent,
+            "task_compactization"
+            | "context_status"
+            | "agent_gateway_decision"
+            | "process_state_changed"
+            | "process_update"
+            | "gateway_steer_applied"
+            | "ask_user_questions"
+            | "sub_task_created"
+            | "sub_task_updated"
+            | "sub_task_finished"
+            | "invite_member"
+            | "member_invited"
+            | "ask_for_secret"
+            | "secret_saved"
+            | "live_surface_created"
+            | "inline_card" => Self::Other,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether it shows the agent at work: think, analyze, tool, plan and sub-agent events.
+    #[must_use]
+    pub fn is_activity(self) -> bool {
+        matches!(
+            self,
+            Self::Think
+                | Self::Analyze
+                | Self::ToolCallRequest
+                | Self::ToolCallResult
+                | Self::PlanUpdated
+                | Self::SubAgentTrigger
+        )
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope; unknown keys and any form of `data` are taken.
+    ///
+    /// # Errors
+    /// The payload is not JSON, or has no `type`.
+    pub fn parse(payload: &'a str) -> Result<Self, EnvelopeError> {
+        let wire: WireEnvelope<'a> = serde_json::from_str(payload).map_err(|error| {
+            if error.is_data() { EnvelopeError::NoEnvelope(error) } else { EnvelopeError::NotJson(error) }
+        })?;
+        let task_id = wire.task_id.and_then(|id| serde_json::from_str::<Borrowed<'a>>(id.get()).ok());
+        Ok(Self { kind: EventKind::of(&wire.kind), task_id: task_id.map(|id| id.0), data: wire.data })
+    }
+
+    /// The text of a chunk; none when its data is no string.
+    #[must_use]
+    pub fn chunk_text(&self) -> Option<Cow<'a, str>> {
+        serde_json::from_str::<Borrowed<'a>>(self.data?.get()).ok().map(|text| text.0)
+    }
+
+    /// The task in `data`; none when that is no object.
+    #[must_use]
+    pub fn task(&self) -> Option<Task> {
+        Task::read(self.data?.get())
+    }
+
+    /// The tool call in `data`; none when it has no `request_id`.
+    #[must_use]
+    pub fn tool_call(&self) -> Option<ToolCall> {
+        let wire: WireToolCall<'a> = serde_json::from_str(self.data?.get()).ok()?;
+        Some(ToolCall {
+            request_id: wire.request_id.into_owned(),
+            name: wire.tool_name.or(wire.operation_id).unwrap_or_default().into_owned(),
+            is_error: wire.is_error.unwrap_or_default(),
+        })
+    }
+}
+
+/// A JSON string, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Status;
+
+    fn parse(payload: &str) -> Envelope<'_> {
+        Envelope::parse(payload).expect("an envelope")
+    }
+
+    #[test]
+    fn a_chunk_is_read_with_its_text() {
+        let chunk = parse(
+            r#"{"type":"chunk","task_id":"t","organization_id":"o","time":"x","data":"Hel\nlo","identity":null}"#,
+        );
+        assert_eq!((chunk.kind, chunk.task_id.as_deref()), (EventKind::Chunk, Some("t")));
+        assert_eq!(chunk.chunk_text().as_deref(), Some("Hel\nlo"));
+        assert_eq!(parse(r#"{"type":"chunk","data":null}"#).chunk_text(), None);
+        assert_eq!(parse(r#"{"type":"chunk","task_id":7}"#).task_id, None);
+    }
+
+    #[test]
+    fn tools_and_tasks_are_read_from_their_data() {
+        let call = parse(
+            r#"{"type":"tool_call_result","data":{"request_id":"r","operation_id":"op","tool_name":null,"is_error":true}}"#,
+        );
+        let read = call.tool_call().expect("a tool call");
+        assert_eq!((read.request_id.as_str(), read.name.as_str(), read.is_error), ("r", "op", true));
+        let done = parse(
+            r#"{"type":"task_finished","data":{"id":"t","status":"completed","result":"ok","_result_truncated":true,"tokens":{"total_tokens":7}}}"#,
+        );
+        let task = done.task().expect("a task");
+        assert_eq!((task.status, task.result.as_deref()), (Status::Completed, Some("ok")));
+        assert_eq!(task.tokens.and_then(|tokens| tokens.total), Some(7));
+        let compaction = parse(r#"{"type":"task_compactization","data":{"type":"retry","data":{}}}"#);
+        assert_eq!(compaction.kind, EventKind::Other);
+    }
+
+    #[test]
+    fn think_may_be_a_text_or_an_object() {
+        assert!(parse(r#"{"type":"think","data":"hm"}"#).kind.is_activity());
+        assert!(parse(r#"{"type":"think","data":{"operation_id":"think"}}"#).kind.is_activity());
+    }
+
+    #[test]
+    fn what_is_no_envelope_says_what_is_missing() {
+        assert!(matches!(Envelope::parse("<html>"), Err(EnvelopeError::NotJson(_))));
+        let error = Envelope::parse("{}").expect_err("no type");
+        insta::assert_snapshot!(error, @"find the event's type: missing field `type` at line 1 column 2");
+    }
+}

@@ -1,0 +1,98 @@
+//! A task as the agent shows it: read tolerantly, since the server may trim or extend it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Where a task is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// Waiting to be taken up.
+    Pending,
+    /// Under way.
+    Executing,
+    /// Waiting for a person.
+    Paused,
+    /// Ended with an error.
+    Error,
+    /// Ended as failed.
+    Failed,
+    /// Ended well.
+    Completed,
+    /// Ended by request.
+    Stopped,
+    /// A word that the contract does not have, or none.
+    Unknown(String),
+}
+
+/// The agent's own count of tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Of the prompt.
+    pub prompt: Option<u64>,
+    /// Of the completion.
+    pub completion: Option<u64>,
+    /// All.
+    pub total: Option<u64>,
+}
+
+/// What is read of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its id.
+    pub id: Option<String>,
+    /// Where it is on its way.
+    pub status: Status,
+    /// Its result, when that is a text.
+    pub result: Option<String>,
+    /// Tokens, when the agent counts them.
+    pub tokens: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+struct WireTask {
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    status: Value,
+    #[serde(default)]
+    result: Value,
+    #[serde(default)]
+    tokens: Value,
+}
+
+impl Status {
+    /// The status that a word means.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        match word {
+            "pending" => Self::Pending,
+            "executing" => Self::Executing,
+            "paused" => Self::Paused,
+            "error" => Self::Error,
+            "failed" => Self::Failed,
+            "completed" => Self::Completed,
+            "stopped" => Self::Stopped,
+            other => Self::Unknown(other.to_owned()),
+        }
+    }
+}
+
+impl Task {
+    /// Reads a task from an event's `data`; none when that is no JSON object.
+    #[must_use]
+    pub fn read(data: &str) -> Option<Self> {
+        let wire: WireTask = serde_json::from_str(data).ok()?;
+        let count = |name: &str| wire.tokens.get(name).and_then(Value::as_u64);
+        let tokens = wire.tokens.is_object().then(|| Tokens {
+            prompt: count("prompt_tokens"),
+            completion: count("completion_tokens"),
+            total: count("total_tokens"),
+        });
+        Some(Self {
+            id: wire.id.as_str().map(str::to_owned),
+            status: Status::of(wire.status.as_str().unwrap_or_default()),
+            result: wire.result.as_str().map(str::to_owned),
+            tokens,
+        })
+    }
+}

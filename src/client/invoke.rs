@@ -1,0 +1,334 @@
+//! One invocation, from connection to outcome.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::{Pin, pin};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+
+use super::connection::{Connection, Version};
+use super::dial::{Dialer, Phases};
+use super::failure::{self, Stage};
+use super::request::Template;
+use crate::agent::Envelope;
+use crate::clock::{Clock, Timer};
+use crate::metrics::tracker::{Arrival, End, Expiry, Start, Tracker, Watch};
+use crate::metrics::{Outcome, Record};
+use crate::profile::{Connection as Policy, Http, Profile};
+use crate::sse;
+
+/// How much of an answer that is no event stream is kept to explain it, in bytes.
+const EXCERPT_BYTES: usize = 200;
+
+/// Makes the invocations of one run; each worker has a copy.
+#[derive(Debug, Clone)]
+pub struct Client {
+    dialer: Dialer,
+    clock: Clock,
+    template: Template,
+    http: Http,
+    policy: Policy,
+    watch: Watch,
+    limits: sse::Limits,
+}
+
+/// What a watcher is shown of an invocation while it runs.
+#[derive(Debug)]
+pub enum Seen<'a> {
+    /// A connection stands; the phases are absent on a reused one.
+    Connected(Option<Phases>),
+    /// The answer's head came.
+    Head(&'a Response<Incoming>),
+    /// Body bytes, as one frame brought them.
+    Bytes(Arrival, &'a [u8]),
+    /// A complete event.
+    Event(Arrival, &'a Envelope<'a>, &'a [u8]),
+}
+
+/// Whoever watches an invocation.
+pub type Watcher<'a> = &'a mut dyn FnMut(Seen<'_>);
+
+/// One place in the load: its invocations follow each other, over one connection where that is allowed.
+#[derive(Debug)]
+pub struct Slot {
+    client: Client,
+    connection: Option<Connection>,
+}
+
+/// Why an exchange ended early: the outcome and its cause.
+type Ended = (Outcome, String);
+
+/// What stops an invocation from outside: the run's drain has ended.
+type Cut<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+
+impl Client {
+    /// The client of a run.
+    #[must_use]
+    pub fn new(profile: &Profile, dialer: Dialer, template: Template, clock: Clock) -> Self {
+        let limits = &profile.limits;
+        let watch = Watch {
+            connect_ns: limits.connect_ns,
+            headers_ns: limits.headers_ns,
+            first_event_ns: limits.first_event_ns,
+            idle_ns: limits.idle_ns,
+            total_ns: limits.total_ns,
+            linger_ns: limits.linger_ns,
+            stall_ns: profile.stall_ns,
+        };
+        Self {
+            dialer,
+            clock,
+            template,
+            http: profile.target.http,
+            policy: profile.target.connection,
+            watch,
+            limits: sse::Limits { line_bytes: limits.event_bytes, event_bytes: limits.event_bytes },
+        }
+    }
+
+    /// A place in the load, without a connection yet.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        Slot { client: self.clone(), connection: None }
+    }
+}
+
+impl Slot {
+    /// Runs one invocation to its outcome: its record, and the gaps between its chunks in nanoseconds.
+    ///
+    /// `gaps_ns` is an empty buffer to fill; `cut` ends the invocation when the run's drain does.
+    pub async fn invoke(
+        &mut self,
+        start: Start,
+        prompt: &str,
+        gaps_ns: Vec<u64>,
+        cut: impl Future<Output = ()>,
+        watcher: Watcher<'_>,
+    ) -> (Record, Vec<u64>) {
+        let clock = self.client.clock;
+        let tracker = Tracker::new(start, self.client.watch, gaps_ns);
+        let timer = Timer::new(clock, tracker.deadline().0);
+        let mut exchange = Exchange { client: &self.client, tracker, timer, cut: pin!(cut), watcher };
+        let (end, connection) = match exchange.connect(self.connection.take()).await {
+            Ok(mut connection) => (exchange.exchange(&mut connection, prompt).await, Some(connection)),
+            Err((outcome, detail)) => (End::Failed(outcome, detail), None),
+        };
+        let ended = exchange.tracker.end(end.clone(), clock.now());
+        // Only after the body's end is a connection free for the next invocation.
+        self.connection = connection.filter(|_| self.client.policy == Policy::Reuse && end == End::Eof);
+        if let Some(kept) = &mut self.connection {
+            kept.served += 1;
+        }
+        ended
+    }
+
+    /// Waits while the idle connection is looked after, so that the server's close is noticed when it comes.
+    pub async fn rest(&mut self, pause: impl Future<Output = ()>) {
+        match &mut self.connection {
+            Some(connection) => connection.drive(pause).await,
+            None => pause.await,
+        }
+    }
+}
+
+/// One invocation under way: everything that its steps share.
+struct Exchange<'a> {
+    client: &'a Client,
+    tracker: Tracker,
+    timer: Timer,
+    cut: Cut<'a>,
+    watcher: Watcher<'a>,
+}
+
+impl Exchange<'_> {
+    /// The connection to use: the slot's own when it still stands, else a new one.
+    async fn connect(&mut self, kept: Option<Connection>) -> Result<Connection, Ended> {
+        if let Some(mut connection) = kept
+            && connection.is_usable().await
+        {
+            self.tracker.reused(true);
+            (self.watcher)(Seen::Connected(None));
+            return Ok(connection);
+        }
+        let mut phases = Phases::default();
+        let (client, clock) = (self.client, self.client.clock);
+        let dialed = self.within(client.dialer.dial(clock, &mut phases)).await;
+        self.tracker.connected(phases.dns_done_ns, phases.connected_ns, phases.tls_done_ns);
+        let dialed = dialed?.map_err(|refused| (refused.outcome, refused.detail))?;
+        let connection = self.within(Connection::handshake(dialed, client.http)).await?;
+        let connection = connection.map_err(|error| failure::classify(&error, Stage::Headers))?;
+        self.tracker.reused(false);
+        (self.watcher)(Seen::Connected(Some(phases)));
+        Ok(connection)
+    }
+
+    /// Sends the request and reads the answer to its end.
+    async fn exchange(&mut self, connection: &mut Connection, prompt: &str) -> End {
+        let answer = match self.send(connection, prompt).await {
+            Ok(answer) => answer,
+            Err((outcome, detail)) => return End::Failed(outcome, detail),
+        };
+        (self.watcher)(Seen::Head(&answer));
+        if let Some((outcome, detail)) = failure::refusal(&answer) {
+            let excerpt = self.excerpt(connection, answer.into_body()).await;
+            let detail = if excerpt.is_empty() { detail } else { format!("{detail}: {excerpt}") };
+            return End::Failed(outcome, detail);
+        }
+        self.stream(connection, answer.into_body()).await
+    }
+
+    async fn send(&mut self, connection: &mut Connection, prompt: &str) -> Result<Response<Incoming>, Ended> {
+        let clock = self.client.clock;
+        let version = connection.version();
+        let request = self.client.template.request(version, self.tracker.plan_index(), prompt, self.tracker.task_id());
+        let handed_over_ns = clock.now();
+        // Provisional, so that the limit on the headers counts from here.
+        self.tracker.sent(handed_over_ns);
+        let answer = self.within(connection.send(request)).await;
+        let traffic = connection.traffic();
+        if version == Version::Http1 {
+            // The request is all that HTTP/1.1 writes, so its last write is the connection's last one.
+            if traffic.last_write_ns() >= handed_over_ns {
+                self.tracker.sent(traffic.last_write_ns());
+            } else {
+                self.tracker.unsent();
+            }
+        }
+        let answer = answer?.map_err(|error| self.lost(&error, connection))?;
+        let arrival_ns = if version == Version::Http1 { traffic.last_read_ns() } else { clock.now() };
+        self.tracker.headers(arrival_ns);
+        Ok(answer)
+    }
+
+    /// An answer that never came; a kept connection that the server had closed is said to be one.
+    fn lost(&self, error: &hyper::Error, connection: &Connection) -> Ended {
+        // What broke the connection is more telling than that it is gone.
+        let (outcome, detail) = failure::classify(connection.failure().unwrap_or(error), Stage::Headers);
+        let detail = if connection.served > 0 {
+            format!("{detail} (on a reused connection; target.connection = \"new\" avoids those)")
+        } else {
+            detail
+        };
+        (outcome, detail)
+    }
+
+    /// Reads an event stream to its end.
+    async fn stream(&mut self, connection: &mut Connection, mut body: Incoming) -> End {
+        let mut parser = sse::Parser::new(self.client.limits);
+        let mut frames = 0;
+        loop {
+            self.timer.no_later_than(self.tracker.deadline().0);
+            let frame = match self.within(connection.drive(body.frame())).await {
+                Ok(frame) => frame,
+                // The task had finished: only the body's end was awaited.
+                Err((outcome, detail)) => return End::Failed(outcome, detail),
+            };
+            let data = match frame {
+                None => return self.end_of_body(&parser),
+                Some(Err(error)) => {
+                    let (outcome, detail) = failure::classify(&error, Stage::Body);
+                    return End::Failed(outcome, detail);
+                }
+                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            };
+            frames += 1;
+            let arrival = self.arrival(connection, frames);
+            if let Err((outcome, detail)) = self.feed(&mut parser, &data, arrival) {
+                return End::Failed(outcome, detail);
+            }
+        }
+    }
+
+    /// The stamps of the bytes at hand.
+    fn arrival(&self, connection: &Connection, frames: u64) -> Arrival {
+        let handled_ns = self.client.clock.now();
+        match connection.version() {
+            Version::Http1 => {
+                let traffic = connection.traffic();
+                Arrival { read: traffic.reads(), arrival_ns: traffic.last_read_ns(), handled_ns }
+            }
+            // The connection may have read on for other streams: only our own instant is surely this frame's.
+            Version::Http2 => Arrival { read: frames, arrival_ns: handled_ns, handled_ns },
+        }
+    }
+
+    fn feed(&mut self, parser: &mut sse::Parser, data: &Bytes, arrival: Arrival) -> Result<(), Ended> {
+        (self.watcher)(Seen::Bytes(arrival, data));
+        self.tracker.bytes(arrival, data.len());
+        let comments_before = parser.counts().comments;
+        let mut events = parser.feed(data);
+        loop {
+            let event = match events.next() {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(error) => return Err((Outcome::EventTooLarge, error.to_string())),
+            };
+            let text = event.data_lossy();
+            let envelope = Envelope::parse(&text)
+                .map_err(|error| (Outcome::BadEvent, format!("{error}: {}", excerpt_of(event.data()))))?;
+            self.tracker.event(&envelope, arrival, matches!(text, Cow::Owned(_)));
+            (self.watcher)(Seen::Event(arrival, &envelope, text.as_bytes()));
+        }
+        self.tracker.comments(parser.counts().comments - comments_before);
+        Ok(())
+    }
+
+    fn end_of_body(&self, parser: &sse::Parser) -> End {
+        if parser.pending() && !self.tracker.is_finished() {
+            let detail = "the body ended inside an event, before task_finished".to_owned();
+            return End::Failed(Outcome::Truncated, detail);
+        }
+        End::Eof
+    }
+
+    /// The first bytes of an answer that is no event stream, for its explanation.
+    async fn excerpt(&mut self, connection: &mut Connection, mut body: Incoming) -> String {
+        let mut kept = Vec::new();
+        while kept.len() < EXCERPT_BYTES {
+            match self.within(connection.drive(body.frame())).await {
+                Ok(Some(Ok(frame))) => kept.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                _ => break,
+            }
+        }
+        excerpt_of(&kept)
+    }
+
+    /// Waits for `step`, but not past the tracker's deadline nor the end of the run's drain.
+    async fn within<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut step = pin!(step);
+        loop {
+            tokio::select! {
+                biased;
+                value = step.as_mut() => return Ok(value),
+                () = self.timer.ring() => {
+                    let (at, expiry) = self.tracker.deadline();
+                    if self.client.clock.now() < at {
+                        self.timer.arm(at);
+                        continue;
+                    }
+                    return Err(match expiry {
+                        Expiry::End(outcome) => (outcome, "the limit was reached".to_owned()),
+                        Expiry::LingerOver => (Outcome::Completed, String::new()),
+                    });
+                }
+                () = self.cut.as_mut() => {
+                    return Err((Outcome::Cut, "the run's drain ended first".to_owned()));
+                }
+            }
+        }
+    }
+}
+
+/// The start of some bytes, printable and in one line.
+fn excerpt_of(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(EXCERPT_BYTES)];
+    String::from_utf8_lossy(head)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}

@@ -1,0 +1,101 @@
+//! The HTTP request of an invocation, made from the run's template.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request};
+use serde_json::{Value, json};
+
+use super::connection::Version;
+use super::target::{Base, Key};
+use crate::profile::Target;
+
+/// Tells the mock which place in the plan an invocation has; sent to the mock only.
+pub const PLAN_INDEX_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-plan-index");
+
+/// How plimsoll names itself.
+pub const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
+
+/// What all requests of a run have in common.
+#[derive(Debug, Clone)]
+pub struct Template {
+    base: Base,
+    path: String,
+    headers: HeaderMap,
+    body: Value,
+    tag: Option<String>,
+    to_mock: bool,
+}
+
+impl Template {
+    /// The requests of a run: to `base`, with the profile's headers and `body`.
+    ///
+    /// `tag` is the run's id, put into `payload_extension` when the profile asks for it; `to_mock` says that the
+    /// target is a mock, which is told the plan index.
+    #[must_use]
+    pub fn new(base: Base, target: &Target, key: Option<&Key>, body: Value, run_id: &str, to_mock: bool) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, header_value(&base.authority()));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        for (name, value) in &target.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("the profile checked the header's name");
+            headers.append(name, header_value(value));
+        }
+        if let Some(key) = key {
+            headers.insert(HeaderName::from_static("x-api-key"), key.header());
+        }
+        let path = base.stream_path(&target.agent_id, target.version.as_deref());
+        let tag = target.tag.then(|| run_id.to_owned());
+        Self { base, path, headers, body, tag, to_mock }
+    }
+
+    /// The request of one invocation.
+    #[must_use]
+    pub fn request(
+        &self,
+        version: Version,
+        plan_index: u64,
+        prompt: &str,
+        task_id: Option<&str>,
+    ) -> Request<Full<Bytes>> {
+        let body = serde_json::to_vec(&self.body(plan_index, prompt, task_id));
+        let body = Bytes::from(body.expect("a JSON value has a text"));
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        let uri = match version {
+            Version::Http1 => self.path.clone(),
+            Version::Http2 => {
+                let scheme = if self.base.tls { "https" } else { "http" };
+                format!("{scheme}://{}{}", self.base.authority(), self.path)
+            }
+        };
+        *request.uri_mut() = uri.parse().expect("the base URL and the agent id were checked");
+        *request.headers_mut() = self.headers.clone();
+        if version == Version::Http2 {
+            request.headers_mut().remove(header::HOST);
+        }
+        if self.to_mock {
+            request.headers_mut().insert(PLAN_INDEX_HEADER, HeaderValue::from(plan_index));
+        }
+        request
+    }
+
+    fn body(&self, plan_index: u64, prompt: &str, task_id: Option<&str>) -> Value {
+        let mut body = self.body.clone();
+        body["input"]["text"] = Value::from(prompt);
+        if let Some(id) = task_id {
+            body["id"] = Value::from(id);
+        }
+        if let Some(run_id) = &self.tag {
+            body["payload_extension"]["plimsoll"] = json!({"run_id": run_id, "plan_index": plan_index});
+        }
+        body
+    }
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("the profile checked the header's value")
+}

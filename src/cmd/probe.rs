@@ -1,0 +1,132 @@
+//! `plimsoll probe`: one invocation, printed as a waterfall of its events.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tokio_rustls::TlsConnector;
+
+use super::Exit;
+use crate::client::preflight::{self, preflight};
+use crate::client::{Base, Client, Dialer, Key, Seen, Template, tls};
+use crate::clock::Clock;
+use crate::metrics::tracker::Start;
+use crate::metrics::{Outcome, Record};
+use crate::profile::{Http, Place, Plan, Profile};
+use crate::units::Human;
+
+/// How much of an event's data is shown, in characters.
+const VIEW_CHARS: usize = 60;
+
+/// Runs one invocation against the profile's target.
+///
+/// # Errors
+/// The target is the mock, which this command can't start yet, or the key or TLS can't be had.
+pub fn run(profile: &Profile, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let Place::Url(url) = &profile.target.place else {
+        bail!("failed to probe: no target is named; give one with --url http://HOST[:PORT] and --agent ID");
+    };
+    let base = Base::parse(url).context("failed to use the target")?;
+    let key = Key::load(&profile.target.key, &base, |name| std::env::var(name).ok()).context("failed to go on")?;
+    let settings = base.tls.then(|| tls::config(profile.target.cacert.as_deref(), alpn(profile.target.http)));
+    let settings = settings.transpose().context("failed to set up the connection")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asked = preflight(&base, &profile.target, key.as_ref(), settings.clone(), profile.limits.connect_ns);
+    if let Err(error) = runtime.block_on(asked) {
+        return match error {
+            preflight::Error::Setup(_) => Err(error.into()),
+            refused => {
+                writeln!(out, "failed to {refused}")?;
+                Ok(Exit::Unreachable)
+            }
+        };
+    }
+    let clock = Clock::start();
+    let template =
+        Template::new(base.clone(), &profile.target, key.as_ref(), profile.request.to_json(), "probe", false);
+    let dialer = Dialer::Tcp { base, tls: settings.map(|settings| TlsConnector::from(Arc::new(settings))) };
+    let client = Client::new(profile, dialer, template, clock);
+    let mut lines = Vec::new();
+    let local = tokio::task::LocalSet::new();
+    let record = local.block_on(&runtime, invoke(&client, profile, clock, &mut lines));
+    waterfall(&record, &lines, out)?;
+    Ok(if record.outcome == Outcome::Completed { Exit::Done } else { Exit::NothingCompleted })
+}
+
+/// What TLS offers for a choice of HTTP.
+fn alpn(http: Http) -> &'static [&'static [u8]] {
+    match http {
+        Http::Auto => &[b"h2", b"http/1.1"],
+        Http::Http1 => &[b"http/1.1"],
+        Http::Http2 => &[b"h2"],
+    }
+}
+
+/// One event as the waterfall shows it.
+#[derive(Debug)]
+struct Line {
+    arrival_ns: u64,
+    bytes: usize,
+    kind: String,
+    view: String,
+}
+
+async fn invoke(client: &Client, profile: &Profile, clock: Clock, lines: &mut Vec<Line>) -> Record {
+    let planned = Plan::new(profile).invocation(0);
+    let started_ns = clock.now();
+    let start = Start {
+        plan_index: 0,
+        variant: planned.variant,
+        conversation: 0,
+        turn: 0,
+        worker: 0,
+        warmup: false,
+        task_id: None,
+        intended_ns: started_ns,
+        started_ns,
+    };
+    let mut watch = |seen: Seen<'_>| {
+        if let Seen::Event(arrival, envelope, payload) = seen {
+            lines.push(Line {
+                arrival_ns: arrival.arrival_ns,
+                bytes: payload.len(),
+                kind: format!("{:?}", envelope.kind),
+                view: view(envelope.data.map_or("", |data| data.get())),
+            });
+        }
+    };
+    client.slot().invoke(start, &planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0
+}
+
+/// The start of some data in one line, safe for a terminal.
+fn view(data: &str) -> String {
+    data.chars().take(VIEW_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn waterfall(record: &Record, lines: &[Line], out: &mut impl Write) -> io::Result<()> {
+    let stamps = &record.stamps;
+    let started_ns = stamps.started_ns.unwrap_or(stamps.intended_ns);
+    let phases = [
+        ("dns", stamps.dns_done_ns),
+        ("tcp", stamps.connected_ns),
+        ("tls", stamps.tls_done_ns),
+        ("sent", stamps.sent_ns),
+        ("headers", stamps.headers_ns),
+    ];
+    for (name, at_ns) in phases {
+        if let Some(at_ns) = at_ns {
+            writeln!(out, "{:>10} after the start  {name}", Human(at_ns.saturating_sub(started_ns)).to_string())?;
+        }
+    }
+    writeln!(out, "{:>10} {:>10} {:>8}  event", "since send", "gap", "bytes")?;
+    let sent_ns = stamps.sent_ns.unwrap_or(started_ns);
+    let mut before_ns = sent_ns;
+    for line in lines {
+        let since = Human(line.arrival_ns.saturating_sub(sent_ns));
+        let gap = Human(line.arrival_ns.saturating_sub(before_ns));
+        before_ns = line.arrival_ns;
+        writeln!(out, "{since:>10} {gap:>10} {:>8}  {:<16} {}", line.bytes, line.kind, line.view)?;
+    }
+    let detail = record.detail.as_deref().map(|detail| format!(": {}", view(detail))).unwrap_or_default();
+    writeln!(out, "outcome {}{detail}", record.outcome)
+}

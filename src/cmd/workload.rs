@@ -1,0 +1,43 @@
+//! From the command line to a valid profile: file, environment and flags in their order.
+
+use crate::cli::ProfileArgs;
+use crate::profile::{Origin, Override, Problem, Problems, Profile};
+
+use anyhow::Context;
+
+/// The profile that holds when none is named.
+const QUICKSTART: &str = include_str!("../../profiles/quickstart.toml");
+
+/// Reads the profile that the arguments mean.
+///
+/// # Errors
+/// The file can't be read, or a value is wrong; each mistake says where it was written.
+pub fn load(args: &ProfileArgs) -> anyhow::Result<Profile> {
+    let (name, text) = match &args.profile {
+        None => ("quickstart".to_owned(), QUICKSTART.to_owned()),
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(|| format!("failed to read the profile {name}"))?;
+            (name, text)
+        }
+    };
+    let overrides = overrides(args).map_err(|problem| Problems { file: name.clone(), list: vec![problem] })?;
+    Profile::parse(&name, &text, overrides).map_err(Into::into)
+}
+
+fn overrides(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
+    let flags = [
+        ("target.url", &args.url, "--url"),
+        ("target.agent_id", &args.agent, "--agent"),
+        ("load.concurrency", &args.concurrency, "-c"),
+        ("load.invocations", &args.invocations, "-n"),
+        ("load.duration", &args.duration, "-z"),
+        ("target.cacert", &args.cacert, "--cacert"),
+    ];
+    let given = flags
+        .into_iter()
+        .filter_map(|(key, value, flag)| value.as_ref().map(|text| Override::new(key, text, Origin::Flag(flag))));
+    let headers = args.headers.iter().map(|text| Override::header(text));
+    let set = args.set.iter().map(|text| Override::set(text));
+    given.chain(headers).chain(set).collect()
+}

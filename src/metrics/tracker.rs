@@ -1,0 +1,380 @@
+//! One invocation in flight: what the client sees of it goes in, a [`Record`] comes out.
+//!
+//! A pure state machine: instants are arguments, nothing here waits. It also says until when the next thing must
+//! happen ([`Tracker::deadline`]), so that the client needs one timer for all limits.
+
+use std::sync::Arc;
+
+use super::outcome::{Outcome, Phase};
+use super::record::{Counts, Longest, Record, Stamps, Tokens};
+use crate::agent::{Envelope, EventKind, Status, Task};
+
+/// Tool calls that may be open at a time; further ones are counted as unpaired.
+const OPEN_TOOLS_MAX: usize = 256;
+
+/// What is known of an invocation before it starts.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Its place in the plan.
+    pub plan_index: u64,
+    /// The name of its variant.
+    pub variant: Arc<str>,
+    /// Its conversation.
+    pub conversation: u64,
+    /// Its turn within the conversation, from 0.
+    pub turn: u32,
+    /// The worker that takes it up.
+    pub worker: u32,
+    /// Whether it belongs to the warm-up.
+    pub warmup: bool,
+    /// The task that it continues.
+    pub task_id: Option<String>,
+    /// When it should start, in nanoseconds.
+    pub intended_ns: u64,
+    /// When it was taken up, in nanoseconds.
+    pub started_ns: u64,
+}
+
+/// The limits that a tracker watches, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watch {
+    /// From the start to the connection.
+    pub connect_ns: u64,
+    /// From the send to the headers.
+    pub headers_ns: u64,
+    /// From the headers to the first event.
+    pub first_event_ns: u64,
+    /// Without any byte.
+    pub idle_ns: u64,
+    /// The whole invocation.
+    pub total_ns: u64,
+    /// From the own `task_finished` to the end of the body.
+    pub linger_ns: u64,
+    /// A gap over this is a stall.
+    pub stall_ns: u64,
+}
+
+/// One read that brought body bytes: its number on the connection and its two stamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Number of the read on its connection.
+    pub read: u64,
+    /// When the bytes arrived, in nanoseconds.
+    pub arrival_ns: u64,
+    /// When they were handled, in nanoseconds.
+    pub handled_ns: u64,
+}
+
+/// What the client must do when a deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// End the invocation with this outcome.
+    End(Outcome),
+    /// Stop waiting for the body's end; the invocation has ended already.
+    LingerOver,
+}
+
+/// How the transport ended; the tracker turns it into the one outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The body ended in order.
+    Eof,
+    /// Something else ended it, with the cause in words.
+    Failed(Outcome, String),
+}
+
+/// One invocation in flight.
+#[derive(Debug)]
+pub struct Tracker {
+    record: Record,
+    watch: Watch,
+    gaps_ns: Vec<u64>,
+    status: Option<Status>,
+    last_byte_ns: Option<u64>,
+    last_read: Option<u64>,
+    event_in_read: bool,
+    open_tools: Vec<String>,
+}
+
+impl Tracker {
+    /// An invocation that was just taken up; `gaps_ns` is an empty buffer to fill.
+    #[must_use]
+    pub fn new(start: Start, watch: Watch, gaps_ns: Vec<u64>) -> Self {
+        debug_assert!(gaps_ns.is_empty(), "a gap buffer is handed on empty");
+        let stamps = Stamps {
+            intended_ns: start.intended_ns,
+            started_ns: Some(start.started_ns),
+            last_known_ns: start.started_ns,
+            ..Stamps::default()
+        };
+        let record = Record {
+            plan_index: start.plan_index,
+            variant: start.variant,
+            conversation: start.conversation,
+            turn: start.turn,
+            worker: Some(start.worker),
+            warmup: start.warmup,
+            task_id: start.task_id,
+            reused: None,
+            outcome: Outcome::Truncated,
+            detail: None,
+            stamps,
+            counts: Counts::default(),
+            longest: Longest::default(),
+            tokens: Tokens::default(),
+        };
+        Self {
+            record,
+            watch,
+            gaps_ns,
+            status: None,
+            last_byte_ns: None,
+            last_read: None,
+            event_in_read: false,
+            open_tools: Vec::new(),
+        }
+    }
+
+    /// The phases of a new connection, in nanoseconds.
+    pub fn connected(&mut self, dns_done_ns: Option<u64>, connected_ns: Option<u64>, tls_done_ns: Option<u64>) {
+        let stamps = &mut self.record.stamps;
+        (stamps.dns_done_ns, stamps.connected_ns, stamps.tls_done_ns) = (dns_done_ns, connected_ns, tls_done_ns);
+    }
+
+    /// Whether the connection had served an invocation before.
+    pub fn reused(&mut self, reused: bool) {
+        self.record.reused = Some(reused);
+    }
+
+    /// The request went out.
+    pub fn sent(&mut self, sent_ns: u64) {
+        self.record.stamps.sent_ns = Some(sent_ns);
+    }
+
+    /// The request never went out after all.
+    pub fn unsent(&mut self) {
+        self.record.stamps.sent_ns = None;
+    }
+
+    /// The response's headers came.
+    pub fn headers(&mut self, arrival_ns: u64) {
+        let at = self.in_order(arrival_ns);
+        self.record.stamps.headers_ns = Some(at);
+    }
+
+    /// Body bytes came.
+    pub fn bytes(&mut self, arrival: Arrival, bytes: usize) {
+        let at = self.in_order(arrival.arrival_ns);
+        self.record.stamps.first_byte_ns.get_or_insert(at);
+        if let Some(before) = self.last_byte_ns.replace(at) {
+            widen(&mut self.record.longest.silence_ns, at - before);
+        }
+        if self.last_read.replace(arrival.read) != Some(arrival.read) {
+            self.record.counts.reads += 1;
+            self.event_in_read = false;
+        }
+        self.record.counts.body_bytes += bytes as u64;
+    }
+
+    /// Comment lines were seen in the bytes that came last.
+    pub fn comments(&mut self, count: u64) {
+        self.record.counts.comments += count;
+    }
+
+    /// An event of the stream. `invalid_utf8` says that its data had to be repaired.
+    pub fn event(&mut self, envelope: &Envelope<'_>, arrival: Arrival, invalid_utf8: bool) {
+        let at = self.in_order(arrival.arrival_ns);
+        self.count_event(invalid_utf8);
+        widen(&mut self.record.longest.client_lag_ns, arrival.handled_ns.saturating_sub(at));
+        self.record.stamps.first_event_ns.get_or_insert(at);
+        if self.is_foreign(envelope) {
+            self.record.counts.foreign_events += 1;
+            return;
+        }
+        if self.status.is_some() {
+            self.record.counts.events_after_end += 1;
+            self.record.counts.duplicate_finishes += u64::from(envelope.kind == EventKind::TaskFinished);
+            return;
+        }
+        if envelope.kind.is_activity() {
+            self.record.stamps.first_activity_ns.get_or_insert(at);
+        }
+        match envelope.kind {
+            EventKind::Chunk => self.chunk(envelope, at),
+            EventKind::TaskCreated => {
+                self.record.stamps.task_created_ns.get_or_insert(at);
+            }
+            EventKind::TaskUpdated => self.task_updated(envelope, at),
+            EventKind::TaskFinished => self.task_finished(envelope, at),
+            EventKind::ToolCallRequest => self.tool_request(envelope),
+            EventKind::ToolCallResult => self.tool_result(envelope),
+            EventKind::Unknown => self.record.counts.unknown_events += 1,
+            _ => {}
+        }
+    }
+
+    /// Until when the next thing must happen, and what it means if it does not.
+    #[must_use]
+    pub fn deadline(&self) -> (u64, Expiry) {
+        let stamps = &self.record.stamps;
+        if let Some(finished) = stamps.finished_ns {
+            return (finished.saturating_add(self.watch.linger_ns), Expiry::LingerOver);
+        }
+        let started = stamps.started_ns.unwrap_or(stamps.intended_ns);
+        let total = (started.saturating_add(self.watch.total_ns), Outcome::TimedOut(Phase::Total));
+        let next = match (stamps.sent_ns, stamps.headers_ns, stamps.first_event_ns) {
+            (None, ..) => (started.saturating_add(self.watch.connect_ns), Outcome::TimedOut(Phase::Connect)),
+            (Some(sent), None, _) => (sent.saturating_add(self.watch.headers_ns), Outcome::TimedOut(Phase::Headers)),
+            (_, Some(headers), None) => {
+                (headers.saturating_add(self.watch.first_event_ns), Outcome::TimedOut(Phase::FirstEvent))
+            }
+            _ => total,
+        };
+        let idle = stamps
+            .headers_ns
+            .map(|headers| (self.last_byte_ns.unwrap_or(headers).saturating_add(self.watch.idle_ns), Outcome::Stalled));
+        let (at, outcome) = [Some(next), idle].into_iter().flatten().fold(total, |a, b| if b.0 < a.0 { b } else { a });
+        (at, Expiry::End(outcome))
+    }
+
+    /// Its place in the plan.
+    #[must_use]
+    pub fn plan_index(&self) -> u64 {
+        self.record.plan_index
+    }
+
+    /// Whether the own `task_finished` was seen.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// The task id that the agent gave, for the next turn.
+    #[must_use]
+    pub fn task_id(&self) -> Option<&str> {
+        self.record.task_id.as_deref()
+    }
+
+    /// Ends the invocation: its record, and the gaps between its chunks in nanoseconds.
+    #[must_use]
+    pub fn end(mut self, end: End, now_ns: u64) -> (Record, Vec<u64>) {
+        let record = &mut self.record;
+        record.counts.tool_unpaired += self.open_tools.len() as u64;
+        record.stamps.last_known_ns = now_ns.max(record.stamps.last_known_ns);
+        if end == End::Eof {
+            record.stamps.eof_ns = Some(self.last_byte_ns.map_or(now_ns, |at| now_ns.max(at)));
+        }
+        (record.outcome, record.detail) = match (&self.status, end) {
+            // Whatever the transport does after the task has finished can't change how the task went.
+            (Some(status), _) => outcome_of(status),
+            (None, End::Eof) => (Outcome::Truncated, Some("the body ended before task_finished".to_owned())),
+            (None, End::Failed(outcome, detail)) => (outcome, Some(detail)),
+        };
+        (self.record, self.gaps_ns)
+    }
+
+    /// Keeps stamps in order: one before an earlier stamp is set to that and counted (METRICS.md).
+    fn in_order(&mut self, at_ns: u64) -> u64 {
+        let stamps = &self.record.stamps;
+        let floor = self.last_byte_ns.or(stamps.headers_ns).or(stamps.sent_ns).unwrap_or(0);
+        if at_ns < floor {
+            self.record.counts.stamps_moved += 1;
+        }
+        let at = at_ns.max(floor);
+        self.record.stamps.last_known_ns = self.record.stamps.last_known_ns.max(at);
+        at
+    }
+
+    fn count_event(&mut self, invalid_utf8: bool) {
+        let counts = &mut self.record.counts;
+        counts.events += 1;
+        counts.invalid_utf8 += u64::from(invalid_utf8);
+        // The event before this one in the same read was not the last of it.
+        counts.shared_reads += u64::from(self.event_in_read);
+        self.event_in_read = true;
+    }
+
+    /// Whether an event belongs to another task. The own id is that of the first `task_created`; before it, the
+    /// one that was continued, or the first one seen.
+    fn is_foreign(&mut self, envelope: &Envelope<'_>) -> bool {
+        let Some(id) = envelope.task_id.as_deref() else { return false };
+        let names_the_task = envelope.kind == EventKind::TaskCreated && self.record.stamps.task_created_ns.is_none();
+        match &self.record.task_id {
+            Some(own) if own == id => false,
+            Some(_) if !names_the_task => envelope.kind != EventKind::Connected,
+            None if envelope.kind == EventKind::Connected => false,
+            _ => {
+                self.record.task_id = Some(id.to_owned());
+                false
+            }
+        }
+    }
+
+    fn chunk(&mut self, envelope: &Envelope<'_>, at: u64) {
+        let Some(text) = envelope.chunk_text().filter(|text| !text.is_empty()) else { return };
+        self.record.counts.chunks += 1;
+        self.record.counts.text_bytes += text.len() as u64;
+        self.record.stamps.first_chunk_ns.get_or_insert(at);
+        if let Some(before) = self.record.stamps.last_chunk_ns.replace(at) {
+            let gap = at - before;
+            self.gaps_ns.push(gap);
+            widen(&mut self.record.longest.gap_ns, gap);
+            if gap > self.watch.stall_ns {
+                self.record.counts.stalls += 1;
+                self.record.counts.stalled_ns += gap;
+            }
+        }
+    }
+
+    fn task_updated(&mut self, envelope: &Envelope<'_>, at: u64) {
+        if self.record.stamps.executing_ns.is_none()
+            && envelope.task().is_some_and(|task| task.status == Status::Executing)
+        {
+            self.record.stamps.executing_ns = Some(at);
+        }
+    }
+
+    fn task_finished(&mut self, envelope: &Envelope<'_>, at: u64) {
+        self.record.stamps.finished_ns = Some(at);
+        let task = envelope.task();
+        if let Some(Task { tokens: Some(tokens), .. }) = &task {
+            self.record.tokens = Tokens { prompt: tokens.prompt, completion: tokens.completion, total: tokens.total };
+        }
+        self.status = Some(task.map_or(Status::Unknown(String::new()), |task| task.status));
+    }
+
+    fn tool_request(&mut self, envelope: &Envelope<'_>) {
+        self.record.counts.tool_calls += 1;
+        match envelope.tool_call() {
+            Some(call) if self.open_tools.len() < OPEN_TOOLS_MAX => self.open_tools.push(call.request_id),
+            _ => self.record.counts.tool_unpaired += 1,
+        }
+    }
+
+    fn tool_result(&mut self, envelope: &Envelope<'_>) {
+        let Some(call) = envelope.tool_call() else {
+            self.record.counts.tool_unpaired += 1;
+            return;
+        };
+        self.record.counts.tool_errors += u64::from(call.is_error);
+        match self.open_tools.iter().rposition(|open| *open == call.request_id) {
+            Some(place) => drop(self.open_tools.swap_remove(place)),
+            None => self.record.counts.tool_unpaired += 1,
+        }
+    }
+}
+
+/// The outcome that a task's last status means; a status outside the contract counts as an error and says so.
+fn outcome_of(status: &Status) -> (Outcome, Option<String>) {
+    match status {
+        Status::Completed => (Outcome::Completed, None),
+        Status::Failed => (Outcome::TaskFailed, Some("the agent ended the task as failed".to_owned())),
+        Status::Stopped => (Outcome::TaskStopped, Some("the agent ended the task as stopped".to_owned())),
+        Status::Error => (Outcome::TaskError, Some("the agent ended the task with an error".to_owned())),
+        other => (Outcome::TaskError, Some(format!("task_finished came with status {other:?}"))),
+    }
+}
+
+fn widen(longest: &mut Option<u64>, sample: u64) {
+    *longest = Some(longest.map_or(sample, |known| known.max(sample)));
+}
