@@ -102,6 +102,8 @@ pub async fn preflight(
 }
 
 fn client(target: &Target, tls: Option<rustls::ClientConfig>, timeout_ns: u64) -> Result<reqwest::Client, Error> {
+    // reqwest looks for a process-wide provider even where nothing speaks TLS; that one stands already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(Policy::none())
@@ -153,4 +155,28 @@ fn cause(error: reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Profile;
+
+    const PROFILE: &str =
+        "why = \"a test\"\nload.invocations = 1\nrequest.input.text = \"Hello\"\ntarget.agent_id = \"a1\"";
+
+    #[tokio::test]
+    async fn an_address_where_nothing_listens_is_told() {
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = free.local_addr().expect("it is bound");
+        drop(free);
+        let base = Base::parse(&format!("http://{address}")).expect("a URL");
+        let profile = Profile::parse("test.toml", PROFILE, Vec::new()).expect("a valid profile");
+        let asked = preflight(&base, &profile.target, None, None, 1_000_000_000).await;
+        let told = asked.expect_err("nobody listens").to_string().replace(&address.to_string(), "ADDRESS");
+        insta::assert_snapshot!(
+            told,
+            @"reach http://ADDRESS: Connection refused (os error 111); is the address right, and is the server up?"
+        );
+    }
 }
