@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error:#}");
-            Exit::Usage.into()
+            Exit::of_failure(&error).into()
         }
     }
 }

@@ -6,4 +6,4 @@ pub mod task;
 
 pub use event::{Envelope, EnvelopeError, EventKind, ToolCall};
 pub use request::{Input, OutputFormat, ReasoningEffort, Request, ThinkMode, User};
-pub use task::{Status, Task};
+pub use task::{Status, Task, Tokens};

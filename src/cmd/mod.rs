@@ -1,6 +1,9 @@
 //! One file a subcommand; each ends in an [`Exit`].
 
+use std::io;
 use std::process::ExitCode;
+
+use crate::client::preflight;
 
 pub mod check;
 pub mod probe;
@@ -21,8 +24,40 @@ pub enum Exit {
     NothingCompleted = 4,
 }
 
+impl Exit {
+    /// How a command ends that failed: by what the user wrote, by the target, or by something unexpected.
+    #[must_use]
+    pub fn of_failure(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<preflight::Error>() {
+            Some(preflight::Error::Setup(_)) => Self::Unexpected,
+            Some(_) => Self::Unreachable,
+            // A bare I/O error is a failed write or a runtime that does not start; a file of the user's that can't
+            // be read comes with a context that names it.
+            None if error.is::<io::Error>() && error.chain().count() == 1 => Self::Unexpected,
+            None => Self::Usage,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_failure_ends_with_the_code_of_its_cause() {
+        let refused = Err::<(), _>(preflight::Error::WrongKey { base: "http://a".into() }).context("failed to start");
+        assert_eq!(Exit::of_failure(&refused.expect_err("refused")), Exit::Unreachable);
+        let write = || io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Exit::of_failure(&write().into()), Exit::Unexpected);
+        let unread = Err::<(), _>(write()).context("failed to read the profile x.toml").expect_err("unread");
+        assert_eq!(Exit::of_failure(&unread), Exit::Usage);
+        assert_eq!(Exit::of_failure(&anyhow::anyhow!("no target is named")), Exit::Usage);
     }
 }

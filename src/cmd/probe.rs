@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use tokio_rustls::TlsConnector;
 
 use super::Exit;
-use crate::client::preflight::{self, preflight};
+use crate::client::preflight::preflight;
 use crate::client::{Base, Client, Dialer, Key, Seen, Template, tls};
 use crate::clock::Clock;
 use crate::metrics::tracker::Start;
@@ -21,7 +21,8 @@ const VIEW_CHARS: usize = 60;
 /// Runs one invocation against the profile's target.
 ///
 /// # Errors
-/// The target is the mock, which this command can't start yet, or the key or TLS can't be had.
+/// The target is the mock, which this command can't start yet, the key or TLS can't be had, or the preflight is
+/// refused.
 pub fn run(profile: &Profile, out: &mut impl Write) -> anyhow::Result<Exit> {
     let Place::Url(url) = &profile.target.place else {
         bail!("failed to probe: no target is named; give one with --url http://HOST[:PORT] and --agent ID");
@@ -32,15 +33,7 @@ pub fn run(profile: &Profile, out: &mut impl Write) -> anyhow::Result<Exit> {
     let settings = settings.transpose().context("failed to set up the connection")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asked = preflight(&base, &profile.target, key.as_ref(), settings.clone(), profile.limits.connect_ns);
-    if let Err(error) = runtime.block_on(asked) {
-        return match error {
-            preflight::Error::Setup(_) => Err(error.into()),
-            refused => {
-                writeln!(out, "failed to {refused}")?;
-                Ok(Exit::Unreachable)
-            }
-        };
-    }
+    runtime.block_on(asked).context("failed to start")?;
     let clock = Clock::start();
     let template =
         Template::new(base.clone(), &profile.target, key.as_ref(), profile.request.to_json(), "probe", false);

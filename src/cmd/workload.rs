@@ -21,12 +21,17 @@ pub fn load(args: &ProfileArgs) -> anyhow::Result<Profile> {
             (name, text)
         }
     };
-    let overrides = overrides(args).map_err(|problem| Problems { file: name.clone(), list: vec![problem] })?;
+    let refuse = |list| Problems { file: name.clone(), list };
+    // A variable that is no UTF-8 can be no setting of ours.
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut overrides = Override::of_environment(variables, &[]).map_err(refuse)?;
+    overrides.extend(flags(args).map_err(|problem| refuse(vec![problem]))?);
     Profile::parse(&name, &text, overrides).map_err(Into::into)
 }
 
-fn overrides(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
-    let flags = [
+fn flags(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
+    let named = [
         ("target.url", &args.url, "--url"),
         ("target.agent_id", &args.agent, "--agent"),
         ("load.concurrency", &args.concurrency, "-c"),
@@ -34,7 +39,7 @@ fn overrides(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
         ("load.duration", &args.duration, "-z"),
         ("target.cacert", &args.cacert, "--cacert"),
     ];
-    let given = flags
+    let given = named
         .into_iter()
         .filter_map(|(key, value, flag)| value.as_ref().map(|text| Override::new(key, text, Origin::Flag(flag))));
     let headers = args.headers.iter().map(|text| Override::header(text));

@@ -7,4 +7,4 @@ pub mod record;
 pub mod tracker;
 
 pub use outcome::{Outcome, Phase};
-pub use record::{Counts, Longest, Record, Stamps, Tokens};
+pub use record::{Counts, Longest, Record, Stamps};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::outcome::Outcome;
+use crate::agent::Tokens;
 
 /// The instants of one invocation, in nanoseconds since the run's origin; what did not happen is absent.
 ///
@@ -95,17 +96,6 @@ pub struct Longest {
     pub silence_ns: Option<u64>,
     /// From the arrival of an event to its handling: the client's own lag.
     pub client_lag_ns: Option<u64>,
-}
-
-/// What the agent said of its own token use, in `task_finished`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Tokens of the prompt.
-    pub prompt: Option<u64>,
-    /// Tokens of the completion.
-    pub completion: Option<u64>,
-    /// All tokens.
-    pub total: Option<u64>,
 }
 
 /// One planned start and what became of it: a row of `invocations.csv`.

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::outcome::{Outcome, Phase};
-use super::record::{Counts, Longest, Record, Stamps, Tokens};
-use crate::agent::{Envelope, EventKind, Status, Task};
+use super::record::{Counts, Longest, Record, Stamps};
+use crate::agent::{Envelope, EventKind, Status, Task, Tokens};
 
 /// Tool calls that may be open at a time; further ones are counted as unpaired.
 const OPEN_TOOLS_MAX: usize = 256;
@@ -338,7 +338,7 @@ impl Tracker {
         self.record.stamps.finished_ns = Some(at);
         let task = envelope.task();
         if let Some(Task { tokens: Some(tokens), .. }) = &task {
-            self.record.tokens = Tokens { prompt: tokens.prompt, completion: tokens.completion, total: tokens.total };
+            self.record.tokens = *tokens;
         }
         self.status = Some(task.map_or(Status::Unknown(String::new()), |task| task.status));
     }

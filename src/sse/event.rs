@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// One dispatched event; it borrows from the chunk where it lay whole in it, else from the parser.
+/// One dispatched event; it borrows from the parser until the next one is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
     pub(super) event_type: &'a [u8],
