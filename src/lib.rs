@@ -19,7 +19,7 @@
 //! | layer | modules | never |
 //! |---|---|---|
 //! | L0 foundations | [`units`] · [`clock`] · [`seed`] | anything of ours |
-//! | L1 pure engines | [`sse`] | clock, async, files |
+//! | L1 pure engines | [`sse`] · [`stats`] | clock, async, files |
 //! | L2 vocabulary | [`agent`] · [`metrics`] · [`profile`] | sockets |
 //! | L3 I/O | [`client`] | reports, the command line |
 //! | L6 edge | [`cli`] · [`cmd`] | |
@@ -38,4 +38,5 @@ pub mod metrics;
 pub mod profile;
 pub mod seed;
 pub mod sse;
+pub mod stats;
 pub mod units;

@@ -1,0 +1,257 @@
+//! A histogram of times: HdrHistogram with the range and the resolution of all of ours, and exact totals beside it.
+//!
+//! Recording and merging lose nothing but digits: merging parts gives the same histogram as recording the whole. A
+//! value that does not fit is counted apart, never put at the edge.
+
+use hdrhistogram::Histogram as Hdr;
+
+use super::rank::rank;
+
+/// The lowest time that is told from 0, in nanoseconds.
+pub const LOWEST_NS: u64 = 1_000;
+/// The highest time that has a bucket, in nanoseconds: 24 hours.
+pub const HIGHEST_NS: u64 = 24 * 3_600 * 1_000_000_000;
+/// Significant decimal digits that a bucket keeps.
+pub const DIGITS: u8 = 3;
+
+/// Times in nanoseconds, to three significant digits from 1 µs to 24 h; 232 KiB from its first value on, next to
+/// nothing before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Histogram {
+    inner: Option<Hdr<u64>>,
+    count: u64,
+    below_range: u64,
+    above_range: u64,
+    sum_ns: u128,
+    min_ns: u64,
+    max_ns: u64,
+}
+
+impl Histogram {
+    /// Counts one time.
+    pub fn record(&mut self, ns: u64) {
+        self.record_n(ns, 1);
+    }
+
+    /// Counts one time `n` times.
+    pub fn record_n(&mut self, ns: u64, n: u64) {
+        if n == 0 {
+            return;
+        }
+        self.min_ns = if self.count == 0 { ns } else { self.min_ns.min(ns) };
+        self.max_ns = self.max_ns.max(ns);
+        self.count += n;
+        self.sum_ns += u128::from(ns) * u128::from(n);
+        if ns > HIGHEST_NS {
+            self.above_range += n;
+            return;
+        }
+        if ns < LOWEST_NS {
+            self.below_range += n;
+        }
+        self.inner.get_or_insert_with(empty).record_n(ns, n).expect("every time up to the highest has a bucket");
+    }
+
+    /// Adds all that another histogram counted.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        self.min_ns = if self.count == 0 { other.min_ns } else { self.min_ns.min(other.min_ns) };
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.count += other.count;
+        self.below_range += other.below_range;
+        self.above_range += other.above_range;
+        self.sum_ns += other.sum_ns;
+        match (&mut self.inner, &other.inner) {
+            (_, None) => {}
+            (Some(inner), Some(other)) => inner.add(other).expect("all our histograms have the same buckets"),
+            (inner @ None, Some(other)) => *inner = Some(other.clone()),
+        }
+    }
+
+    /// Forgets every value and keeps the memory, for the next interval.
+    pub fn clear(&mut self) {
+        let inner = self.inner.take().map(|mut inner| {
+            inner.reset();
+            inner
+        });
+        *self = Self { inner, ..Self::default() };
+    }
+
+    /// How many times were recorded, those out of range included.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many were under 1 µs: they are in the lowest buckets, whose resolution is half a microsecond.
+    #[must_use]
+    pub fn below_range(&self) -> u64 {
+        self.below_range
+    }
+
+    /// How many were over 24 h: they are in no bucket, but in [`count`](Self::count) and in the exact totals.
+    #[must_use]
+    pub fn above_range(&self) -> u64 {
+        self.above_range
+    }
+
+    /// The exact sum, in nanoseconds.
+    #[must_use]
+    pub fn sum_ns(&self) -> u128 {
+        self.sum_ns
+    }
+
+    /// The exact minimum, in nanoseconds.
+    #[must_use]
+    pub fn min_ns(&self) -> Option<u64> {
+        (self.count > 0).then_some(self.min_ns)
+    }
+
+    /// The exact maximum, in nanoseconds.
+    #[must_use]
+    pub fn max_ns(&self) -> Option<u64> {
+        (self.count > 0).then_some(self.max_ns)
+    }
+
+    /// The exact mean, in nanoseconds.
+    #[must_use]
+    pub fn mean_ns(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum_ns as f64 / self.count as f64)
+    }
+
+    /// Quantile `p` in nanoseconds, as the upper end of its bucket (as HdrHistogram's own tools say it); `None` when
+    /// nothing was recorded, or when it lies over 24 h.
+    ///
+    /// # Panics
+    /// `p` is not within [0, 1].
+    #[must_use]
+    pub fn quantile_ns(&self, p: f64) -> Option<u64> {
+        if self.count == 0 {
+            return None;
+        }
+        let mut missing = rank(p, self.count);
+        for (ns, count) in self.counts() {
+            if count >= missing {
+                return Some(ns);
+            }
+            missing -= count;
+        }
+        None
+    }
+
+    /// Every bucket that is not empty as (upper end in nanoseconds, count), in order of value.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.inner.iter().flat_map(counts)
+    }
+
+    /// The histogram to write into an interval log; `None` as long as nothing was recorded within range.
+    ///
+    /// After [`clear`](Self::clear) it is there and empty.
+    #[must_use]
+    pub fn inner(&self) -> Option<&Hdr<u64>> {
+        self.inner.as_ref()
+    }
+}
+
+/// Every bucket of an HdrHistogram that is not empty as (upper end, count), in order of value: of one that was read
+/// back from a log, say.
+pub fn counts(inner: &Hdr<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
+    inner.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+}
+
+fn empty() -> Hdr<u64> {
+    Hdr::new_with_bounds(LOWEST_NS, HIGHEST_NS, DIGITS).expect("the constants are valid bounds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rank::weighted_quantile;
+    use proptest::prelude::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::default();
+        values.iter().for_each(|ns| histogram.record(*ns));
+        histogram
+    }
+
+    #[test]
+    fn nothing_recorded_has_no_numbers_and_no_memory() {
+        let nothing = Histogram::default();
+        assert_eq!((nothing.count(), nothing.min_ns(), nothing.max_ns(), nothing.mean_ns()), (0, None, None, None));
+        assert_eq!(nothing.quantile_ns(0.5), None);
+        assert!(nothing.inner().is_none());
+    }
+
+    #[test]
+    fn one_takes_232_kib() {
+        let one = of(&[1]);
+        assert_eq!(one.inner().expect("recorded").distinct_values() * size_of::<u64>(), 232 * 1_024);
+    }
+
+    #[test]
+    fn out_of_range_is_counted_and_has_no_bucket() {
+        let histogram = of(&[0, 999, 1_000, HIGHEST_NS, HIGHEST_NS + 1, u64::MAX]);
+        assert_eq!((histogram.count(), histogram.below_range(), histogram.above_range()), (6, 2, 2));
+        assert_eq!((histogram.min_ns(), histogram.max_ns()), (Some(0), Some(u64::MAX)));
+        assert_eq!(histogram.sum_ns(), 1_999 + 2 * u128::from(HIGHEST_NS) + 1 + u128::from(u64::MAX));
+        assert_eq!(histogram.counts().map(|(_, count)| count).sum::<u64>(), 4);
+        assert!(histogram.quantile_ns(4.0 / 6.0).expect("within range") >= HIGHEST_NS);
+        assert_eq!(histogram.quantile_ns(0.99), None, "its rank is among those over 24 h");
+        assert!(histogram.quantile_ns(0.1).expect("within range") < 1_000);
+    }
+
+    #[test]
+    fn clearing_keeps_only_the_memory() {
+        let mut histogram = of(&[5_000, u64::MAX]);
+        histogram.clear();
+        assert!(histogram.inner().is_some());
+        assert_eq!((histogram.count(), histogram.above_range(), histogram.max_ns()), (0, 0, None));
+        histogram.record(7_000);
+        assert_eq!((histogram.min_ns(), histogram.max_ns()), (Some(7_000), Some(7_000)));
+    }
+
+    /// Times over the whole range, as many small as large, and some beyond it.
+    fn times() -> impl Strategy<Value = u64> {
+        (0_u32..48, any::<u64>()).prop_map(|(bits, random)| random & ((1 << bits) - 1))
+    }
+
+    proptest! {
+        #[test]
+        fn merging_parts_is_recording_the_whole(
+            values in prop::collection::vec(times(), 0..50),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (left, right) = values.split_at(cut.index(values.len() + 1));
+            let mut merged = of(left);
+            merged.merge(&of(right));
+            prop_assert_eq!(merged, of(&values));
+        }
+
+        #[test]
+        fn totals_are_exact_and_quantiles_keep_three_digits(
+            mut values in prop::collection::vec(times(), 1..50),
+            percent in 0_u32..=100,
+        ) {
+            let histogram = of(&values);
+            prop_assert_eq!(histogram.sum_ns(), values.iter().map(|ns| u128::from(*ns)).sum::<u128>());
+            prop_assert_eq!(histogram.min_ns(), values.iter().copied().min());
+            prop_assert_eq!(histogram.max_ns(), values.iter().copied().max());
+            values.sort_unstable();
+            let p = f64::from(percent) / 100.0;
+            let plain = weighted_quantile(&values.iter().map(|ns| (*ns, 1)).collect::<Vec<_>>(), p).expect("values");
+            match histogram.quantile_ns(p) {
+                Some(ns) => prop_assert!(ns >= plain && (ns - plain) as f64 <= 512.0_f64.max(plain as f64 / 1_000.0)),
+                None => prop_assert!(plain > HIGHEST_NS),
+            }
+            if values.iter().all(|ns| *ns <= HIGHEST_NS) {
+                // Half a rank lower, where rounding cannot lift HdrHistogram's own over the next rank.
+                let n = values.len() as u64;
+                let within = (rank(p, n) as f64 - 0.5) / n as f64;
+                prop_assert_eq!(histogram.quantile_ns(p), Some(histogram.inner().expect("recorded").value_at_quantile(within)));
+            }
+        }
+    }
+}
