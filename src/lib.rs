@@ -20,8 +20,8 @@
 //! |---|---|---|
 //! | L0 foundations | [`units`] · [`clock`] · [`seed`] | anything of ours |
 //! | L1 pure engines | [`sse`] · [`stats`] | clock, async, files |
-//! | L2 vocabulary | [`agent`] · [`metrics`] · [`profile`] | sockets |
-//! | L3 I/O | [`client`] | reports, the command line |
+//! | L2 vocabulary | [`agent`] · [`metrics`] · [`profile`] · [`runfile`] | sockets |
+//! | L3 I/O | [`client`] · [`driver`] | reports, the command line |
 //! | L6 edge | [`cli`] · [`cmd`] | |
 //!
 //! # Invariants, stated as absences
@@ -34,8 +34,10 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod cmd;
+pub mod driver;
 pub mod metrics;
 pub mod profile;
+pub mod runfile;
 pub mod seed;
 pub mod sse;
 pub mod stats;

@@ -2,9 +2,21 @@
 //!
 //! The definitions stand in the README ("What is measured"); nothing here reads a clock or a socket.
 
+pub mod certificate;
+pub mod ledger;
+pub mod metric;
 pub mod outcome;
 pub mod record;
+pub mod recorder;
+pub mod summary;
 pub mod tracker;
+pub mod warning;
 
+pub use certificate::{Certificate, Verdict};
+pub use ledger::Ledger;
+pub use metric::{Metric, Origin, Sample, Series};
 pub use outcome::{Outcome, Phase};
 pub use record::{Counts, Longest, Record, Stamps};
+pub use recorder::{Parts, Recorder};
+pub use summary::Summary;
+pub use warning::Warning;

@@ -102,6 +102,12 @@ impl Outcome {
         }
     }
 
+    /// Whether the agent ended the task well and every check on it held.
+    #[must_use]
+    pub fn is_completed(self) -> bool {
+        self == Self::Completed
+    }
+
     /// Whether the invocation was taken up at all.
     #[must_use]
     pub fn was_started(self) -> bool {

@@ -29,7 +29,6 @@ const fn key(path: &'static str, kind: Kind, default: Default, meaning: &'static
     Key { path, kind, default, meaning }
 }
 
-const COUNT: Kind = Kind::Count { min: 1, max: u64::MAX };
 const ANY_TIME: Kind = Kind::Duration { zero: true };
 const TIME: Kind = Kind::Duration { zero: false };
 /// An agent's own default holds for what a request does not say.
@@ -56,7 +55,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("target.tag", Kind::Flag, Default::Value("false"), "Puts run id and plan index into `payload_extension`, so that a run is found in the agent's own logs."),
 
     key("load.concurrency", Kind::Count { min: 1, max: 1_000_000 }, Default::Value("1"), "Conversations at a time."),
-    key("load.invocations", COUNT, Default::Absent("no such end"), "Stop after this many invocations. This or `duration` is required."),
+    key("load.invocations", Kind::Count { min: 1, max: 10_000_000 }, Default::Absent("no such end"), "Stop after this many invocations. This or `duration` is required."),
     key("load.duration", TIME, Default::Absent("no such end"), "Start nothing more after this long, warm-up included."),
     key("load.warmup", ANY_TIME, Default::Value("\"0s\""), "The first part, left out of the summary."),
     key("load.drain", ANY_TIME, Default::Value("\"30s\""), "How long what is in flight at the end may go on before it is cut."),

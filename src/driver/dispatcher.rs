@@ -1,0 +1,290 @@
+//! The dispatcher: the one owner of what the user sees of a run.
+//!
+//! Workers tell it when an invocation ends and what each second held; it writes the bundle, keeps the ledger, and
+//! turns a request to stop into the run's next phase. Whoever watches is shown a [`Live`] and can't slow it down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::control::{Control, Phase};
+use super::machine::{self, CpuShares, CpuTicks};
+use super::seconds::{Closed, Seconds};
+use super::worker::{Message, Progress, Window};
+use crate::clock::Clock;
+use crate::metrics::recorder::GapGroup;
+use crate::metrics::{Ledger, Metric, Outcome, Record, Series};
+use crate::profile::Plan;
+use crate::runfile::bundle::{Bundle, Error};
+use crate::stats::Histogram;
+
+/// A request from outside to end the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Ctrl-C.
+    Interrupt,
+    /// A request to terminate.
+    Terminate,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    /// Since the run's origin, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// Sums over the workers.
+    pub progress: Progress,
+    /// What has ended, the warm-up included.
+    pub ledger: Ledger,
+    /// Time to first chunk from the intended start so far; of finished seconds.
+    pub ttfc: Histogram,
+    /// The harness's lag in handling events so far; of finished seconds.
+    pub client_lag: Histogram,
+    /// Events in the last whole second.
+    pub events_per_s: u64,
+    /// Whether anything more is started.
+    pub draining: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Who asked for the end, when somebody did.
+    pub stopped: Option<Stop>,
+    /// Every planned start, warm-up included.
+    pub ledger: Ledger,
+    /// Sums over the workers.
+    pub progress: Progress,
+    /// Each worker's share of a core over the run, from 0 to 1.
+    pub worker_cpu: Vec<f64>,
+    /// How the machine's time was spent over the run.
+    pub machine_cpu: Option<CpuShares>,
+    /// The run's end, in nanoseconds since its origin.
+    pub end_ns: u64,
+    /// Workers that died; their invocations in flight have no row, or one as not started.
+    pub lost_workers: u32,
+}
+
+/// Which places of the plan have ended: a bit each.
+#[derive(Debug, Default)]
+struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Notes a place; says whether it is new.
+    fn insert(&mut self, index: u64) -> bool {
+        let (word, bit) = Self::place(index);
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        let new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        new
+    }
+
+    fn contains(&self, index: u64) -> bool {
+        let (word, bit) = Self::place(index);
+        self.0.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    fn place(index: u64) -> (usize, u64) {
+        (usize::try_from(index / 64).expect("a plan that is counted fits into memory"), 1 << (index % 64))
+    }
+}
+
+/// Owns a run while it goes on.
+pub struct Dispatcher<'a> {
+    plan: Arc<Plan>,
+    control: Arc<Control>,
+    window: Window,
+    clock: Clock,
+    bundle: &'a mut Bundle,
+    workers: usize,
+    seen: Seen,
+    seconds: Seconds,
+    latest: BTreeMap<u32, Progress>,
+    gap_groups: BTreeMap<GapGroup, Histogram>,
+    done: usize,
+    ticks: Option<CpuTicks>,
+    live: Live,
+    stopped: Option<Stop>,
+}
+
+impl std::fmt::Debug for Dispatcher<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Dispatcher").field("live", &self.live).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Dispatcher<'a> {
+    /// The dispatcher of a run of so many workers, whose bundle is open.
+    pub fn new(
+        plan: Arc<Plan>,
+        control: Arc<Control>,
+        window: Window,
+        clock: Clock,
+        workers: usize,
+        bundle: &'a mut Bundle,
+    ) -> Self {
+        Self {
+            plan,
+            control,
+            window,
+            clock,
+            bundle,
+            workers,
+            seen: Seen::default(),
+            seconds: Seconds::new(),
+            latest: BTreeMap::new(),
+            gap_groups: BTreeMap::new(),
+            done: 0,
+            ticks: machine::cpu_ticks(),
+            live: Live::default(),
+            stopped: None,
+        }
+    }
+
+    /// Serves the workers until all have ended; `watch` is shown how far the run is a few times a second.
+    ///
+    /// The first request to stop ends the starts and lets what is in flight drain; the second one cuts it.
+    ///
+    /// # Errors
+    /// The bundle can't be written. The load is cut then, and what was written stays.
+    pub async fn run(
+        mut self,
+        mut inbox: UnboundedReceiver<Message>,
+        mut stops: UnboundedReceiver<Stop>,
+        watch: &mut dyn FnMut(&Live),
+    ) -> Result<Ended, Error> {
+        let mut failure = None;
+        let mut listening = true;
+        while self.done < self.workers {
+            let message = tokio::select! {
+                biased;
+                stop = stops.recv(), if listening => {
+                    listening = stop.is_some();
+                    stop.into_iter().for_each(|stop| self.stop(stop));
+                    continue;
+                }
+                message = inbox.recv() => message,
+            };
+            // All senders are gone: a worker died without a word.
+            let Some(message) = message else { break };
+            let told = matches!(message, Message::Tick(..) | Message::Second(..));
+            if let Err(error) = self.take(message) {
+                // Nothing is measured any more that could be kept; end quickly, and keep what there is.
+                self.control.advance(Phase::Cut);
+                failure.get_or_insert(error);
+            }
+            if told {
+                self.show(watch);
+            }
+        }
+        self.show(watch);
+        match failure {
+            Some(error) => Err(error),
+            None => self.end(),
+        }
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        self.stopped.get_or_insert(stop);
+        let next = if self.control.phase() == Phase::Running { Phase::Draining } else { Phase::Cut };
+        self.control.advance(next);
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), Error> {
+        match message {
+            Message::Finished(record) => self.finished(&record),
+            Message::Tick(worker, progress) => {
+                self.latest.insert(worker, progress);
+                Ok(())
+            }
+            Message::Second(worker, second, progress, parts) => {
+                self.latest.insert(worker, progress);
+                self.seconds.report(second, worker, progress, parts);
+                self.close_seconds()
+            }
+            Message::Done(worker, progress, parts, gap_groups) => {
+                self.done += 1;
+                self.latest.insert(worker, progress);
+                self.seconds.last_report(self.clock.now(), worker, progress, parts);
+                for (group, gaps) in gap_groups {
+                    self.gap_groups.entry(group).or_default().merge(&gaps);
+                }
+                self.close_seconds()
+            }
+        }
+    }
+
+    fn finished(&mut self, record: &Record) -> Result<(), Error> {
+        self.live.ledger.count(record.outcome);
+        if self.plan.planned().is_some() {
+            let first = self.seen.insert(record.plan_index);
+            debug_assert!(first, "plan index {} ended twice", record.plan_index);
+        }
+        self.bundle.write_invocation(record)
+    }
+
+    fn close_seconds(&mut self) -> Result<(), Error> {
+        while let Some(closed) = self.seconds.close(self.workers - self.done) {
+            self.write(&closed)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, closed: &Closed) -> Result<(), Error> {
+        self.live.events_per_s = closed.interval.events;
+        self.live.ttfc.merge(&closed.parts.all(Series::from_intended(Metric::Ttfc)));
+        self.live.client_lag.merge(&closed.parts.all(Series::of(Metric::ClientLag)));
+        self.bundle.write_second(&closed.interval, &closed.parts, closed.span_ns)
+    }
+
+    fn show(&mut self, watch: &mut dyn FnMut(&Live)) {
+        self.live.elapsed_ns = self.clock.now();
+        self.live.progress = Progress::sum(self.latest.values());
+        let over = self.window.stop_ns.is_some_and(|stop| self.live.elapsed_ns >= stop);
+        self.live.draining = over || self.control.phase() > Phase::Running;
+        watch(&self.live);
+    }
+
+    /// The rows that are still owed, the last seconds, and what the run came to.
+    fn end(mut self) -> Result<Ended, Error> {
+        let end_ns = self.clock.now();
+        for index in 0..self.plan.planned().unwrap_or(0) {
+            if !self.seen.contains(index) {
+                let record = self.owed(index, end_ns);
+                self.finished(&record)?;
+            }
+        }
+        while let Some(closed) = self.seconds.close_any() {
+            self.write(&closed)?;
+        }
+        for (group, gaps) in &self.gap_groups {
+            self.bundle.write_gap_group(group, end_ns, gaps)?;
+        }
+        self.bundle.flush()?;
+        let share = |progress: &Progress| progress.cpu_ns as f64 / end_ns.max(1) as f64;
+        Ok(Ended {
+            stopped: self.stopped,
+            worker_cpu: self.latest.values().map(share).collect(),
+            machine_cpu: machine::cpu_ticks().zip(self.ticks).and_then(|(now, then)| now.since(then)),
+            progress: Progress::sum(self.latest.values()),
+            ledger: self.live.ledger,
+            end_ns,
+            lost_workers: u32::try_from(self.workers - self.done).expect("workers are counted in 32 bits"),
+        })
+    }
+
+    /// A start that `-n` had planned and that never came.
+    fn owed(&self, index: u64, end_ns: u64) -> Record {
+        let planned = self.plan.invocation(index);
+        let mut record = Record::unstarted(index, planned.variant, end_ns, end_ns, Outcome::NotStarted);
+        (record.conversation, record.turn) = (planned.conversation, planned.turn);
+        let begun = self.seen.contains(index - u64::from(planned.turn));
+        let why =
+            if planned.turn > 0 && begun { "its conversation ended before this turn" } else { "the run ended first" };
+        record.detail = Some(why.to_owned());
+        record
+    }
+}

@@ -1,0 +1,124 @@
+//! What the machine can carry and what it spends: descriptors, CPU time of threads and of the whole.
+//!
+//! Where a system does not tell, the figure is absent or 0, never a guess.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::time::{ClockId, clock_gettime};
+use thiserror::Error;
+
+/// Descriptors that a run needs beside its streams: files, epoll, timers, standard streams.
+const RESERVE: u64 = 64;
+
+/// Too few descriptors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "hold {wanted} streams at a time: the limit on open files is {limit}, and each stream takes {each}; lower -c to {fits}, or raise the hard limit (ulimit -Hn)"
+)]
+pub struct TooFewDescriptors {
+    /// Streams that were asked for.
+    pub wanted: u64,
+    /// The hard limit on open files.
+    pub limit: u64,
+    /// Descriptors for each stream.
+    pub each: u64,
+    /// Streams that fit.
+    pub fits: u64,
+}
+
+/// CPU time of the whole machine since it started, in clock ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTicks {
+    /// All time, of all cores.
+    pub total: u64,
+    /// Of that, idle or waiting for a disk.
+    pub idle: u64,
+    /// Of that, taken away by the hypervisor.
+    pub steal: u64,
+}
+
+/// Raises the soft limit on open files so that `streams` can be held, each with `each` descriptors.
+///
+/// # Errors
+/// The hard limit is too low.
+pub fn make_room(streams: u64, each: u64) -> Result<(), TooFewDescriptors> {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    let needed = needed(streams, each);
+    if needed > hard {
+        let fits = hard.saturating_sub(RESERVE) / each;
+        return Err(TooFewDescriptors { wanted: streams, limit: hard, each, fits });
+    }
+    if needed > soft {
+        // Allowed up to the hard limit; where a system refuses all the same, connecting will say so, stream by stream.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    Ok(())
+}
+
+fn needed(streams: u64, each: u64) -> u64 {
+    streams.saturating_mul(each).saturating_add(RESERVE)
+}
+
+/// CPU time of the calling thread, in nanoseconds; 0 where the system does not tell.
+#[must_use]
+pub fn thread_cpu_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(0, |time| crate::units::ns(time.into()))
+}
+
+/// CPU time of the machine; absent where the system does not tell.
+#[must_use]
+pub fn cpu_ticks() -> Option<CpuTicks> {
+    parse_ticks(&std::fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line of `/proc/stat`: user nice system idle iowait irq softirq steal … (proc_stat(5)).
+fn parse_ticks(text: &str) -> Option<CpuTicks> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
+    // Guest time is in user time already.
+    let total = ticks.iter().take(8).sum();
+    Some(CpuTicks { total, idle: ticks.get(3)? + ticks.get(4)?, steal: *ticks.get(7)? })
+}
+
+/// How the machine's time was spent, in shares from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CpuShares {
+    /// Not idle, stolen time included.
+    pub busy: f64,
+    /// Taken away by the hypervisor.
+    pub stolen: f64,
+}
+
+impl CpuTicks {
+    /// How the time since an earlier reading was spent; absent when there was none.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<CpuShares> {
+        let total = self.total.checked_sub(earlier.total).filter(|total| *total > 0)? as f64;
+        let share = |now: u64, then: u64| now.saturating_sub(then) as f64 / total;
+        Some(CpuShares { busy: 1.0 - share(self.idle, earlier.idle), stolen: share(self.steal, earlier.steal) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_stat_is_read() {
+        let text = "cpu  100 0 50 800 40 0 5 5 0 0\ncpu0 1 2 3\n";
+        let then = parse_ticks(text).expect("a line of totals");
+        assert_eq!(then, CpuTicks { total: 1_000, idle: 840, steal: 5 });
+        let now = CpuTicks { total: 1_100, idle: 890, steal: 15 };
+        assert_eq!(now.since(then), Some(CpuShares { busy: 0.5, stolen: 0.1 }));
+        assert_eq!(then.since(then), None);
+        assert_eq!(parse_ticks(""), None);
+    }
+
+    #[test]
+    fn too_many_streams_are_refused_with_the_number_that_fits() {
+        let refused = make_room(u64::MAX / 4, 2).expect_err("no machine has as many");
+        assert_eq!(refused.fits, (refused.limit - RESERVE) / 2);
+        make_room(refused.fits, 2).expect("that is what fits");
+        let told = TooFewDescriptors { wanted: 50_000, limit: 20_000, each: 2, fits: 9_968 };
+        insta::assert_snapshot!(told, @"hold 50000 streams at a time: the limit on open files is 20000, and each stream takes 2; lower -c to 9968, or raise the hard limit (ulimit -Hn)");
+    }
+}

@@ -1,0 +1,158 @@
+//! The seconds of a run: what the workers report of each, put together once all have.
+
+use std::collections::BTreeMap;
+
+use super::machine::{self, CpuTicks};
+use super::worker::Progress;
+use crate::metrics::{Metric, Outcome, Parts, Series};
+use crate::runfile::intervals::Interval;
+use crate::stats::Histogram;
+use crate::units::NS_PER_S;
+
+/// A second that is whole.
+#[derive(Debug)]
+pub struct Closed {
+    /// Its row.
+    pub interval: Interval,
+    /// What was recorded in it.
+    pub parts: Parts,
+    /// From when to when, in nanoseconds since the run's origin.
+    pub span_ns: (u64, u64),
+}
+
+/// The seconds that are not whole yet.
+#[derive(Debug, Default)]
+pub struct Seconds {
+    open: BTreeMap<u64, Open>,
+    next: u64,
+    workers: BTreeMap<u32, Progress>,
+    ticks: Option<CpuTicks>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    reports: usize,
+    workers: BTreeMap<u32, Progress>,
+    parts: Parts,
+}
+
+impl Seconds {
+    /// A run that begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { ticks: machine::cpu_ticks(), ..Self::default() }
+    }
+
+    /// A worker's report of a whole second.
+    pub fn report(&mut self, second: u64, worker: u32, progress: Progress, parts: Parts) {
+        let open = self.open.entry(second).or_default();
+        open.reports += 1;
+        open.workers.insert(worker, progress);
+        open.parts.merge(parts);
+    }
+
+    /// What a worker that has ended had not reported yet: it belongs to the second that it ended in.
+    pub fn last_report(&mut self, now_ns: u64, worker: u32, progress: Progress, parts: Parts) {
+        let open = self.open.entry((now_ns / NS_PER_S).max(self.next)).or_default();
+        open.workers.insert(worker, progress);
+        open.parts.merge(parts);
+    }
+
+    /// The next second that each of `running` workers has reported; none when one is still missing.
+    pub fn close(&mut self, running: usize) -> Option<Closed> {
+        let (&second, open) = self.open.first_key_value()?;
+        let whole = running > 0 && open.reports >= running;
+        if whole { self.close_next(second) } else { None }
+    }
+
+    /// The next second whoever has reported it, at the end of a run.
+    pub fn close_any(&mut self) -> Option<Closed> {
+        let (&second, _) = self.open.first_key_value()?;
+        self.close_next(second)
+    }
+
+    fn close_next(&mut self, second: u64) -> Option<Closed> {
+        let open = self.open.remove(&second)?;
+        let before = Progress::sum(self.workers.values());
+        let mut worker_cpu_max: Option<f64> = None;
+        for (worker, now) in open.workers {
+            let then = self.workers.insert(worker, now).unwrap_or_default();
+            let share = now.cpu_ns.saturating_sub(then.cpu_ns) as f64 / NS_PER_S as f64;
+            worker_cpu_max = Some(worker_cpu_max.map_or(share, |most| most.max(share)));
+        }
+        let after = Progress::sum(self.workers.values());
+        let ticks = machine::cpu_ticks();
+        let machine_cpu = ticks.zip(self.ticks).and_then(|(now, then)| now.since(then));
+        self.ticks = ticks;
+        self.next = second + 1;
+        let interval = Interval {
+            worker_cpu_max,
+            machine_cpu: machine_cpu.map(|cpu| cpu.busy),
+            steal: machine_cpu.map(|cpu| cpu.stolen),
+            ..interval(second, before, after, &open.parts)
+        };
+        Some(Closed { interval, parts: open.parts, span_ns: (second * NS_PER_S, (second + 1) * NS_PER_S) })
+    }
+}
+
+/// The row of a second that began at `before` and ended at `after`.
+fn interval(second: u64, before: Progress, after: Progress, parts: &Parts) -> Interval {
+    let at = |histogram: &Histogram, p: f64| histogram.quantile_ns(p);
+    let ttfc = parts.all(Series::from_intended(Metric::Ttfc));
+    let finish = parts.all(Series::from_intended(Metric::Finish));
+    let gap = parts.all(Series::of(Metric::Gap));
+    Interval {
+        second,
+        in_flight: after.in_flight,
+        started: after.started - before.started,
+        finished: parts.finished.values().sum(),
+        completed: parts.finished.get(Outcome::Completed.kind()).copied().unwrap_or_default(),
+        events: after.events - before.events,
+        body_bytes: after.body_bytes - before.body_bytes,
+        ttfc_from_intended_ns_p50: at(&ttfc, 0.5),
+        ttfc_from_intended_ns_p95: at(&ttfc, 0.95),
+        ttfc_from_intended_ns_p99: at(&ttfc, 0.99),
+        finish_from_intended_ns_p50: at(&finish, 0.5),
+        finish_from_intended_ns_p95: at(&finish, 0.95),
+        finish_from_intended_ns_p99: at(&finish, 0.99),
+        gap_ns_p50: at(&gap, 0.5),
+        gap_ns_p99: at(&gap, 0.99),
+        start_lag_ns_p99: at(&parts.all(Series::of(Metric::StartLag)), 0.99),
+        client_lag_ns_p99: at(&parts.all(Series::of(Metric::ClientLag)), 0.99),
+        ..Interval::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(started: u64, in_flight: u64) -> Progress {
+        Progress { started, in_flight, ..Progress::default() }
+    }
+
+    #[test]
+    fn a_second_is_whole_when_every_running_worker_has_reported_it() {
+        let mut seconds = Seconds::new();
+        seconds.report(0, 0, progress(5, 2), Parts::default());
+        assert!(seconds.close(2).is_none());
+        seconds.report(1, 0, progress(9, 1), Parts::default());
+        seconds.report(0, 1, progress(4, 4), Parts::default());
+        let first = seconds.close(2).expect("both have reported");
+        assert_eq!((first.interval.second, first.interval.started, first.interval.in_flight), (0, 9, 6));
+        assert!(seconds.close(2).is_none());
+        seconds.last_report(1_200_000_000, 1, progress(6, 0), Parts::default());
+        let second = seconds.close(1).expect("the other one has ended");
+        assert_eq!((second.interval.second, second.interval.started, second.interval.in_flight), (1, 6, 1));
+    }
+
+    #[test]
+    fn at_the_end_nothing_is_left() {
+        let mut seconds = Seconds::new();
+        seconds.report(3, 0, progress(1, 1), Parts::default());
+        seconds.last_report(4_000_000_000, 0, progress(2, 0), Parts::default());
+        assert!(seconds.close(0).is_none());
+        let closed: Vec<_> = std::iter::from_fn(|| seconds.close_any()).map(|closed| closed.interval.started).collect();
+        assert_eq!(closed, [1, 1]);
+    }
+}

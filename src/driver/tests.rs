@@ -1,0 +1,1 @@
+//! The driver against scripted agents, in virtual time.

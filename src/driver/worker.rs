@@ -1,0 +1,314 @@
+//! A worker: one thread with its own runtime, its own connections and its own recorder.
+//!
+//! It owns some of the run's slots. A slot carries one conversation at a time: its turns strictly one after another,
+//! then the next conversation. What a worker finds out it sends to the dispatcher: each record when its invocation
+//! ends, and once a second what it has counted and recorded.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::control::{Control, Phase};
+use super::machine;
+use crate::client::{Client, Seen, Slot};
+use crate::clock::Clock;
+use crate::metrics::recorder::{GapGroup, Parts, Recorder};
+use crate::metrics::tracker::Start;
+use crate::metrics::{Outcome, Record};
+use crate::profile::{Plan, Planned};
+use crate::stats::Histogram;
+use crate::units::NS_PER_S;
+
+/// How often a worker tells how far it is, in nanoseconds.
+const TICK_NS: u64 = NS_PER_S / 5;
+
+/// Gap buffers kept for the next invocations; more are given back to the allocator.
+const SPARE_BUFFERS_MAX: usize = 1_024;
+
+/// When a closed load starts and stops; instants in nanoseconds since the run's origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The first slot's start.
+    pub start_ns: u64,
+    /// Over how long the slots start, one after another, in nanoseconds.
+    pub ramp_ns: u64,
+    /// Until when the intended starts belong to the warm-up.
+    pub warmup_until_ns: u64,
+    /// From when nothing more is started.
+    pub stop_ns: Option<u64>,
+    /// How long what is in flight may go on after that, in nanoseconds.
+    pub drain_ns: u64,
+}
+
+/// How far a worker is: counts since the run began, but for `in_flight`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Invocations taken up.
+    pub started: u64,
+    /// Of those, the ones that go on.
+    pub in_flight: u64,
+    /// Events seen.
+    pub events: u64,
+    /// Body bytes seen.
+    pub body_bytes: u64,
+    /// CPU time of the worker's thread, in nanoseconds; 0 where the system does not tell.
+    pub cpu_ns: u64,
+}
+
+impl Progress {
+    /// What several workers come to together.
+    pub fn sum<'p>(all: impl Iterator<Item = &'p Self>) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            started: sum.started + one.started,
+            in_flight: sum.in_flight + one.in_flight,
+            events: sum.events + one.events,
+            body_bytes: sum.body_bytes + one.body_bytes,
+            cpu_ns: sum.cpu_ns + one.cpu_ns,
+        })
+    }
+}
+
+/// What a worker tells the dispatcher.
+#[derive(Debug)]
+pub enum Message {
+    /// An invocation ended.
+    Finished(Box<Record>),
+    /// How far it is.
+    Tick(u32, Progress),
+    /// A second of the run is over: its number, how far the worker is, and what it recorded in it.
+    Second(u32, u64, Progress, Parts),
+    /// The worker has ended in order: how far it got, what it had not handed over yet, and its gaps by group.
+    Done(u32, Progress, Parts, BTreeMap<GapGroup, Histogram>),
+}
+
+/// What a worker needs.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: u32,
+    /// The numbers of its slots among all of the run.
+    pub slots: Vec<u32>,
+    /// How many slots the run has.
+    pub slots_in_all: u32,
+    /// Makes the invocations.
+    pub client: Client,
+    /// Says what they are.
+    pub plan: Arc<Plan>,
+    /// Start and stop.
+    pub window: Window,
+    /// What all workers share.
+    pub control: Arc<Control>,
+    /// The run's clock.
+    pub clock: Clock,
+    /// To the dispatcher.
+    pub out: UnboundedSender<Message>,
+}
+
+/// What the slots of one worker share; they run on one thread.
+struct Shared {
+    worker: Worker,
+    recorder: RefCell<Recorder>,
+    progress: Cell<Progress>,
+    spare: RefCell<Vec<Vec<u64>>>,
+    cut: watch::Sender<bool>,
+}
+
+impl Worker {
+    /// Runs the worker's slots to their end. Needs a `LocalSet`.
+    pub async fn run(self) {
+        let shared = Rc::new(Shared {
+            worker: self,
+            recorder: RefCell::new(Recorder::new()),
+            progress: Cell::default(),
+            spare: RefCell::default(),
+            cut: watch::Sender::new(false),
+        });
+        let mut slots = JoinSet::new();
+        for number in shared.worker.slots.clone() {
+            slots.spawn_local(Rc::clone(&shared).slot(number));
+        }
+        let mut helpers = JoinSet::new();
+        helpers.spawn_local(Rc::clone(&shared).tick());
+        helpers.spawn_local(Rc::clone(&shared).stop());
+        while let Some(ended) = slots.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+        helpers.shutdown().await;
+        let mut recorder = shared.recorder.take();
+        let parts = recorder.take();
+        shared.send(Message::Done(shared.worker.index, shared.progress(), parts, recorder.into_gap_groups()));
+    }
+}
+
+impl Shared {
+    /// One place in the load: conversation after conversation, until there is none left.
+    async fn slot(self: Rc<Self>, number: u32) {
+        let window = &self.worker.window;
+        let into_ramp = window.ramp_ns * u64::from(number) / u64::from(self.worker.slots_in_all.max(1));
+        let mut free_ns = window.start_ns + into_ramp;
+        let mut slot = self.worker.client.slot();
+        while self.may_start(free_ns) {
+            let Some(conversation) = self.worker.control.take_conversation() else { return };
+            let Some(next) = self.conversation(&mut slot, conversation, free_ns).await else { return };
+            free_ns = next;
+        }
+    }
+
+    /// The turns of one conversation; says when the slot became free, or nothing when the run has stopped.
+    async fn conversation(&self, slot: &mut Slot, conversation: u64, mut free_ns: u64) -> Option<u64> {
+        let turns = u64::from(self.worker.plan.turns());
+        let mut task_id = None;
+        for turn in 0..turns {
+            let index = conversation * turns + turn;
+            if self.worker.plan.planned().is_some_and(|planned| index >= planned) {
+                return None;
+            }
+            let planned = self.worker.plan.invocation(index);
+            let intended_ns = free_ns + planned.think_ns;
+            if !self.pause_until(slot, intended_ns).await {
+                return None;
+            }
+            let record = self.invocation(slot, &planned, task_id.take(), intended_ns).await;
+            free_ns = record.stamps.finished_ns.unwrap_or(record.stamps.last_known_ns);
+            let completed = record.outcome == Outcome::Completed;
+            task_id = record.task_id.clone();
+            self.send(Message::Finished(Box::new(record)));
+            if !completed {
+                // A turn that failed leaves nothing to go on from; what follows it never comes.
+                break;
+            }
+        }
+        Some(free_ns)
+    }
+
+    async fn invocation(
+        &self,
+        slot: &mut Slot,
+        planned: &Planned,
+        task_id: Option<String>,
+        intended_ns: u64,
+    ) -> Record {
+        let worker = &self.worker;
+        let start = Start {
+            plan_index: planned.plan_index,
+            variant: Arc::clone(&planned.variant),
+            conversation: planned.conversation,
+            turn: planned.turn,
+            worker: worker.index,
+            warmup: intended_ns < worker.window.warmup_until_ns,
+            task_id,
+            intended_ns,
+            started_ns: worker.clock.now(),
+        };
+        self.count(|progress| {
+            progress.started += 1;
+            progress.in_flight += 1;
+        });
+        let gaps_ns = self.spare.borrow_mut().pop().unwrap_or_default();
+        let mut cut = self.cut.subscribe();
+        let (variant, warmup) = (Arc::clone(&start.variant), start.warmup);
+        let mut watch = |seen: Seen<'_>| self.watch(&seen, &variant, warmup);
+        let cut = async move { drop(cut.wait_for(|cut| *cut).await) };
+        let (record, gaps_ns) = slot.invoke(start, &planned.prompt, gaps_ns, cut, &mut watch).await;
+        self.count(|progress| progress.in_flight -= 1);
+        self.recorder.borrow_mut().finished(&record, &gaps_ns);
+        self.give_back(gaps_ns);
+        record
+    }
+
+    /// What is counted while an invocation runs.
+    fn watch(&self, seen: &Seen<'_>, variant: &Arc<str>, warmup: bool) {
+        match seen {
+            Seen::Bytes(_, data) => self.count(|progress| progress.body_bytes += data.len() as u64),
+            Seen::Event(arrival, ..) => {
+                self.count(|progress| progress.events += 1);
+                let lag_ns = arrival.handled_ns.saturating_sub(arrival.arrival_ns);
+                self.recorder.borrow_mut().client_lag(variant, warmup, lag_ns);
+            }
+            Seen::Connected(_) | Seen::Head(_) => {}
+        }
+    }
+
+    /// Waits for an intended start; says whether it may still be made then.
+    async fn pause_until(&self, slot: &mut Slot, intended_ns: u64) -> bool {
+        if intended_ns > self.worker.clock.now() && self.may_start(intended_ns) {
+            let pause = async {
+                tokio::select! {
+                    () = self.worker.clock.sleep_until(intended_ns) => {}
+                    () = self.worker.control.reached(Phase::Draining) => {}
+                }
+            };
+            slot.rest(pause).await;
+        }
+        self.may_start(intended_ns)
+    }
+
+    /// Whether an invocation that is meant for `intended_ns` may be started, now or then.
+    fn may_start(&self, intended_ns: u64) -> bool {
+        let at_ns = intended_ns.max(self.worker.clock.now());
+        self.worker.control.phase() == Phase::Running && self.worker.window.stop_ns.is_none_or(|stop| at_ns < stop)
+    }
+
+    /// Tells the dispatcher how far the worker is, and hands over each second when it is over.
+    async fn tick(self: Rc<Self>) {
+        let (index, clock) = (self.worker.index, self.worker.clock);
+        for tick in 1.. {
+            clock.sleep_until(tick * TICK_NS).await;
+            let at_ns = tick * TICK_NS;
+            if at_ns.is_multiple_of(NS_PER_S) {
+                let parts = self.recorder.borrow_mut().take();
+                self.send(Message::Second(index, at_ns / NS_PER_S - 1, self.progress(), parts));
+            } else {
+                self.send(Message::Tick(index, self.progress()));
+            }
+        }
+    }
+
+    /// Cuts what is in flight when the drain is over.
+    async fn stop(self: Rc<Self>) {
+        let (control, clock, window) = (&self.worker.control, self.worker.clock, &self.worker.window);
+        tokio::select! {
+            () = control.reached(Phase::Draining) => {}
+            () = clock.sleep_until(window.stop_ns.unwrap_or(u64::MAX)) => {}
+        }
+        let over_ns = clock.now().saturating_add(window.drain_ns);
+        tokio::select! {
+            () = control.reached(Phase::Cut) => {}
+            () = clock.sleep_until(over_ns) => {}
+        }
+        self.cut.send_replace(true);
+    }
+
+    /// How far the worker is now.
+    fn progress(&self) -> Progress {
+        Progress { cpu_ns: machine::thread_cpu_ns(), ..self.progress.get() }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Progress)) {
+        let mut progress = self.progress.get();
+        change(&mut progress);
+        self.progress.set(progress);
+    }
+
+    fn give_back(&self, mut gaps_ns: Vec<u64>) {
+        gaps_ns.clear();
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_BUFFERS_MAX {
+            spare.push(gaps_ns);
+        }
+    }
+
+    fn send(&self, message: Message) {
+        // The dispatcher goes only when it has failed; the run is over then, and nobody is left to tell.
+        let _ = self.worker.out.send(message);
+    }
+}

@@ -1,0 +1,259 @@
+//! The certificate: the run's measured self-error, and whether its numbers can be trusted (METRICS.md, "Certificate").
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Human, NS_PER_MS};
+
+/// Client lag p99 up to which a run is trusted, in nanoseconds.
+const CLIENT_LAG_MAX_NS: u64 = 20 * NS_PER_MS;
+/// The least stamp error and start lag (p99) that spoil a run, in nanoseconds.
+const ERROR_FLOOR_NS: u64 = NS_PER_MS;
+/// The share of the plan's starts that a trusted run has made.
+const STARTS_MADE_MIN: f64 = 0.99;
+/// The share under which a run is invalid.
+const STARTS_MADE_INVALID: f64 = 0.90;
+/// So many times over a limit, a run is invalid.
+const INVALID_TIMES: u64 = 10;
+/// A metric whose median is under so many times the stamp error is marked.
+pub const MARKED_UNDER_TIMES: u64 = 100;
+
+/// Which clock an event's time is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrivalClock {
+    /// The kernel's receive stamp.
+    Kernel,
+    /// Ours, right after the read.
+    User,
+}
+
+/// Whether a run's numbers can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    /// The harness's own error is small against what it measured.
+    Trusted,
+    /// It is not negligible: read the reasons.
+    Degraded,
+    /// The numbers say more about the harness than about the target.
+    Invalid,
+}
+
+/// What a run measured of itself; times in nanoseconds, shares from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfError {
+    /// Which clock the arrival stamps are from.
+    pub arrival_clock: ArrivalClock,
+    /// The error of an arrival stamp.
+    pub stamp_error_ns_p99: Option<u64>,
+    /// Started − intended.
+    pub start_lag_ns_p99: Option<u64>,
+    /// Handled − arrived.
+    pub client_lag_ns_p99: Option<u64>,
+    /// Events that were not the last of their read.
+    pub shared_reads: f64,
+    /// Starts that were made of those whose instant came.
+    pub starts_made: f64,
+    /// The smaller median of time to first chunk and time to finish, from intended.
+    pub smaller_median_ns: Option<u64>,
+    /// Each worker's share of a core.
+    pub worker_cpu: Vec<f64>,
+    /// The machine's busy share.
+    pub machine_cpu: Option<f64>,
+    /// What the hypervisor took away.
+    pub steal: Option<f64>,
+    /// Whether every planned start has exactly one end, and the rows are what the workers counted.
+    pub ledger_holds: bool,
+}
+
+/// The verdict on a run, with what it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is not better.
+    pub reasons: Vec<Reason>,
+    /// The limit on stamp error and start lag that applied, in nanoseconds.
+    pub limit_ns: u64,
+    /// What it rests on.
+    pub measured: SelfError,
+}
+
+/// Why a run is not trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Reason {
+    /// A figure of the harness's own is over its limit; nanoseconds.
+    Over {
+        /// Which figure.
+        figure: Figure,
+        /// Its p99.
+        p99_ns: u64,
+        /// The limit.
+        limit_ns: u64,
+        /// The busiest worker's share of a core.
+        busiest_worker: Option<f64>,
+    },
+    /// Starts of the plan were not made.
+    StartsMissed {
+        /// The share that was made.
+        made: f64,
+    },
+    /// The ledger does not add up.
+    LedgerBroken,
+    /// The run measured nothing of itself.
+    NothingMeasured,
+}
+
+/// A figure of the harness's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// The error of an arrival stamp.
+    StampError,
+    /// Started − intended.
+    StartLag,
+    /// Handled − arrived.
+    ClientLag,
+}
+
+impl Certificate {
+    /// Judges what a run measured of itself.
+    #[must_use]
+    pub fn judge(measured: SelfError) -> Self {
+        let limit_ns = ERROR_FLOOR_NS.max(measured.smaller_median_ns.unwrap_or(0) / 100);
+        let busiest_worker = measured.worker_cpu.iter().copied().reduce(f64::max);
+        let figures = [
+            (Figure::StampError, measured.stamp_error_ns_p99, limit_ns),
+            (Figure::StartLag, measured.start_lag_ns_p99, limit_ns),
+            (Figure::ClientLag, measured.client_lag_ns_p99, CLIENT_LAG_MAX_NS),
+        ];
+        let mut verdict = Verdict::Trusted;
+        let mut reasons = Vec::new();
+        for (figure, p99_ns, limit_ns) in figures {
+            let Some(p99_ns) = p99_ns.filter(|p99| *p99 > limit_ns) else { continue };
+            let invalid = p99_ns > limit_ns.saturating_mul(INVALID_TIMES);
+            verdict = verdict.max(if invalid { Verdict::Invalid } else { Verdict::Degraded });
+            reasons.push(Reason::Over { figure, p99_ns, limit_ns, busiest_worker });
+        }
+        if measured.starts_made < STARTS_MADE_MIN {
+            let invalid = measured.starts_made < STARTS_MADE_INVALID;
+            verdict = verdict.max(if invalid { Verdict::Invalid } else { Verdict::Degraded });
+            reasons.push(Reason::StartsMissed { made: measured.starts_made });
+        }
+        if !measured.ledger_holds {
+            verdict = Verdict::Invalid;
+            reasons.push(Reason::LedgerBroken);
+        }
+        if measured.start_lag_ns_p99.is_none() {
+            verdict = verdict.max(Verdict::Degraded);
+            reasons.push(Reason::NothingMeasured);
+        }
+        Self { verdict, reasons, limit_ns, measured }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Trusted => "TRUSTED",
+            Self::Degraded => "DEGRADED",
+            Self::Invalid => "INVALID",
+        })
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::StampError => "stamp error",
+            Self::StartLag => "start lag",
+            Self::ClientLag => "client lag",
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Over { figure, p99_ns, limit_ns, busiest_worker } => {
+                write!(out, "{figure} p99 is {}, over {}", Human(*p99_ns), Human(*limit_ns))?;
+                match busiest_worker {
+                    Some(share) if *share > 0.8 => {
+                        write!(out, " (a worker was busy {:.0} %): lower -c, or add cores", share * 100.0)
+                    }
+                    _ => write!(out, ": is something else busy on this machine?"),
+                }
+            }
+            Self::StartsMissed { made } => {
+                write!(out, "only {:.1} % of the plan's starts were made", made * 100.0)
+            }
+            Self::LedgerBroken => write!(out, "the ledger does not add up: please report this"),
+            Self::NothingMeasured => write!(out, "nothing was started, so nothing is known of the harness's own error"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> SelfError {
+        SelfError {
+            arrival_clock: ArrivalClock::User,
+            stamp_error_ns_p99: Some(200_000),
+            start_lag_ns_p99: Some(300_000),
+            client_lag_ns_p99: Some(200_000),
+            shared_reads: 0.0,
+            starts_made: 1.0,
+            smaller_median_ns: Some(250 * NS_PER_MS),
+            worker_cpu: vec![0.2, 0.97],
+            machine_cpu: Some(0.4),
+            steal: Some(0.0),
+            ledger_holds: true,
+        }
+    }
+
+    #[test]
+    fn a_small_error_is_trusted_and_the_limit_grows_with_what_is_measured() {
+        let judged = Certificate::judge(good());
+        assert_eq!((judged.verdict, judged.limit_ns, judged.reasons.len()), (Verdict::Trusted, 2_500_000, 0));
+        let short = Certificate::judge(SelfError { smaller_median_ns: Some(NS_PER_MS), ..good() });
+        assert_eq!(short.limit_ns, NS_PER_MS, "never under a millisecond");
+    }
+
+    #[test]
+    fn each_limit_has_its_two_steps() {
+        let at = |change: fn(&mut SelfError, u64), ns: u64| {
+            let mut measured = good();
+            change(&mut measured, ns);
+            Certificate::judge(measured).verdict
+        };
+        let start_lag: fn(&mut SelfError, u64) = |measured, ns| measured.start_lag_ns_p99 = Some(ns);
+        let client_lag: fn(&mut SelfError, u64) = |measured, ns| measured.client_lag_ns_p99 = Some(ns);
+        for (change, limit) in [(start_lag, 2_500_000), (client_lag, 20_000_000)] {
+            assert_eq!(at(change, limit), Verdict::Trusted);
+            assert_eq!(at(change, limit + 1), Verdict::Degraded);
+            assert_eq!(at(change, limit * 10), Verdict::Degraded);
+            assert_eq!(at(change, limit * 10 + 1), Verdict::Invalid);
+        }
+        for (made, verdict) in [(0.99, Verdict::Trusted), (0.95, Verdict::Degraded), (0.89, Verdict::Invalid)] {
+            assert_eq!(Certificate::judge(SelfError { starts_made: made, ..good() }).verdict, verdict, "{made}");
+        }
+        assert_eq!(Certificate::judge(SelfError { ledger_holds: false, ..good() }).verdict, Verdict::Invalid);
+    }
+
+    #[test]
+    fn reasons_name_the_remedy() {
+        let measured = SelfError { start_lag_ns_p99: Some(40 * NS_PER_MS), starts_made: 0.5, ..good() };
+        let told: Vec<_> = Certificate::judge(measured).reasons.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        start lag p99 is 40.0ms, over 2.50ms (a worker was busy 97 %): lower -c, or add cores
+        only 50.0 % of the plan's starts were made
+        ");
+    }
+}

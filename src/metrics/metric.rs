@@ -1,0 +1,275 @@
+//! The metrics of a run: their names, their definitions, and where each is read from.
+//!
+//! METRICS.md, "Metrics", is the source of every definition; reports print it beside the number.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+
+/// From where a latency is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The intended start: what a user who wanted it then had to wait.
+    Intended,
+    /// The send: what the service took.
+    Sent,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Time to the first body byte.
+    Ttfb,
+    /// Time to the first event.
+    Ttfe,
+    /// Time to the first chunk.
+    Ttfc,
+    /// Time to `task_finished`.
+    Finish,
+    /// A new connection.
+    Connect,
+    /// Waiting to be executed.
+    Queue,
+    /// Between neighbouring chunks.
+    Gap,
+    /// The longest wait for a body byte.
+    Silence,
+    /// From the first chunk to the last.
+    Answer,
+    /// From the last chunk to `task_finished`.
+    Closing,
+    /// The harness's own lateness.
+    StartLag,
+    /// From an event's arrival to its handling.
+    ClientLag,
+}
+
+/// One kind of sample: a metric and, for a latency, its origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Series {
+    /// What is measured.
+    pub metric: Metric,
+    /// From where; absent for what has an origin of its own.
+    pub origin: Option<Origin>,
+}
+
+/// What one invocation gives for a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// The stamp was taken: nanoseconds.
+    Seen(u64),
+    /// It might still have come after so many nanoseconds.
+    Censored(u64),
+    /// It will never come: the invocation ended otherwise.
+    Never,
+    /// The series says nothing about this invocation.
+    Absent,
+}
+
+impl Metric {
+    /// Every metric, in the order of reports.
+    pub const ALL: [Self; 12] = [
+        Self::Ttfc,
+        Self::Finish,
+        Self::Gap,
+        Self::Ttfb,
+        Self::Ttfe,
+        Self::Connect,
+        Self::Queue,
+        Self::Answer,
+        Self::Closing,
+        Self::Silence,
+        Self::StartLag,
+        Self::ClientLag,
+    ];
+
+    /// The stable name in files and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ttfb => "ttfb",
+            Self::Ttfe => "ttfe",
+            Self::Ttfc => "ttfc",
+            Self::Finish => "finish",
+            Self::Connect => "connect",
+            Self::Queue => "queue",
+            Self::Gap => "gap",
+            Self::Silence => "silence",
+            Self::Answer => "answer",
+            Self::Closing => "closing",
+            Self::StartLag => "start_lag",
+            Self::ClientLag => "client_lag",
+        }
+    }
+
+    /// The definition, as reports print it.
+    #[must_use]
+    pub fn definition(self) -> &'static str {
+        match self {
+            Self::Ttfb => "first body byte − origin",
+            Self::Ttfe => "first complete event of any kind − origin",
+            Self::Ttfc => "first chunk with text − origin",
+            Self::Finish => "task_finished of the own task, when completed − origin",
+            Self::Connect => "connection (with TLS) − taken up; new connections only",
+            Self::Queue => "first task_updated executing − task_created",
+            Self::Gap => "between neighbouring chunks of a stream; one sample a gap",
+            Self::Silence => "longest wait between body bytes; one sample a stream",
+            Self::Answer => "last chunk − first chunk",
+            Self::Closing => "task_finished − last chunk",
+            Self::StartLag => "taken up − intended: the harness's own lateness",
+            Self::ClientLag => "handled − arrived, each event: the harness's own slowness",
+        }
+    }
+
+    /// Whether it is counted from the intended start and from the send.
+    #[must_use]
+    pub fn has_origins(self) -> bool {
+        matches!(self, Self::Ttfb | Self::Ttfe | Self::Ttfc | Self::Finish)
+    }
+
+    /// Whether an invocation can have several samples of it, so that only histograms hold them.
+    #[must_use]
+    pub fn is_many(self) -> bool {
+        matches!(self, Self::Gap | Self::ClientLag)
+    }
+}
+
+impl Series {
+    /// A metric that has an origin of its own.
+    #[must_use]
+    pub const fn of(metric: Metric) -> Self {
+        Self { metric, origin: None }
+    }
+
+    /// A latency counted from the intended start.
+    #[must_use]
+    pub const fn from_intended(metric: Metric) -> Self {
+        Self { metric, origin: Some(Origin::Intended) }
+    }
+
+    /// A latency counted from the send.
+    #[must_use]
+    pub const fn from_sent(metric: Metric) -> Self {
+        Self { metric, origin: Some(Origin::Sent) }
+    }
+
+    /// Every series, in the order of reports.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let of = |metric: Metric| {
+            let origins: &[Option<Origin>] =
+                if metric.has_origins() { &[Some(Origin::Intended), Some(Origin::Sent)] } else { &[None] };
+            origins.iter().map(move |origin| Self { metric, origin: *origin })
+        };
+        Metric::ALL.into_iter().flat_map(of).collect()
+    }
+
+    /// The stable name in files: `ttfc_from_intended`, `gap`.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self.origin {
+            None => self.metric.name().to_owned(),
+            Some(Origin::Intended) => format!("{}_from_intended", self.metric.name()),
+            Some(Origin::Sent) => format!("{}_from_sent", self.metric.name()),
+        }
+    }
+
+    /// What an invocation says about this series, in row `all` (METRICS.md, "Two rows a metric").
+    ///
+    /// A stamp that was taken counts, but `finish` only when the invocation completed. An absent one is censored at
+    /// its last known time for the outcomes that cut it off from outside, and never comes for every other outcome.
+    #[must_use]
+    pub fn sample(self, record: &Record) -> Sample {
+        let stamps = &record.stamps;
+        let span = |from: Option<u64>, to: Option<u64>| match (from, to) {
+            (Some(from), Some(to)) => Sample::Seen(to.saturating_sub(from)),
+            _ => Sample::Absent,
+        };
+        let stamp = match self.metric {
+            Metric::Ttfb => stamps.first_byte_ns,
+            Metric::Ttfe => stamps.first_event_ns,
+            Metric::Ttfc => stamps.first_chunk_ns,
+            Metric::Finish => stamps.finished_ns.filter(|_| record.outcome.is_completed()),
+            Metric::Connect => return span(stamps.started_ns, stamps.tls_done_ns.or(stamps.connected_ns)),
+            Metric::Queue => return span(stamps.task_created_ns, stamps.executing_ns),
+            Metric::Answer => return span(stamps.first_chunk_ns, stamps.last_chunk_ns),
+            Metric::Closing => return span(stamps.last_chunk_ns, stamps.finished_ns),
+            Metric::Silence => return record.longest.silence_ns.map_or(Sample::Absent, Sample::Seen),
+            Metric::StartLag => return record.start_lag_ns().map_or(Sample::Absent, Sample::Seen),
+            Metric::Gap | Metric::ClientLag => return Sample::Absent,
+        };
+        let Some(from_ns) = self.origin_of(record) else { return Sample::Absent };
+        match stamp {
+            Some(at_ns) => Sample::Seen(at_ns.saturating_sub(from_ns)),
+            None if record.outcome.censors() => Sample::Censored(stamps.last_known_ns.saturating_sub(from_ns)),
+            None => Sample::Never,
+        }
+    }
+
+    /// Where the latency begins for this invocation; absent when it never began.
+    fn origin_of(self, record: &Record) -> Option<u64> {
+        match self.origin {
+            Some(Origin::Sent) => record.stamps.sent_ns,
+            _ => Some(record.stamps.intended_ns),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metrics::Outcome;
+
+    fn record(outcome: Outcome) -> Record {
+        let mut record = Record::unstarted(0, Arc::from("base"), 100, 900, Outcome::Dropped);
+        record.outcome = outcome;
+        record.stamps.started_ns = Some(110);
+        record.stamps.sent_ns = Some(200);
+        record
+    }
+
+    fn sample(metric: Metric, origin: Origin, record: &Record) -> Sample {
+        Series { metric, origin: Some(origin) }.sample(record)
+    }
+
+    #[test]
+    fn a_stamp_that_was_taken_counts_whatever_the_outcome() {
+        let mut failed = record(Outcome::Reset);
+        failed.stamps.first_chunk_ns = Some(500);
+        failed.stamps.finished_ns = Some(600);
+        assert_eq!(sample(Metric::Ttfc, Origin::Intended, &failed), Sample::Seen(400));
+        assert_eq!(sample(Metric::Ttfc, Origin::Sent, &failed), Sample::Seen(300));
+        assert_eq!(sample(Metric::Finish, Origin::Sent, &failed), Sample::Never, "finish counts only when completed");
+        failed.outcome = Outcome::Completed;
+        assert_eq!(sample(Metric::Finish, Origin::Sent, &failed), Sample::Seen(400));
+    }
+
+    #[test]
+    fn an_absent_stamp_is_censored_only_when_it_was_cut_off_from_outside() {
+        for (outcome, expected) in [
+            (Outcome::Cut, Sample::Censored(800)),
+            (Outcome::Abandoned, Sample::Censored(800)),
+            (Outcome::NotStarted, Sample::Censored(800)),
+            (Outcome::Truncated, Sample::Never),
+            (Outcome::Dropped, Sample::Never),
+        ] {
+            assert_eq!(sample(Metric::Ttfc, Origin::Intended, &record(outcome)), expected, "{outcome}");
+        }
+        let mut unsent = record(Outcome::ConnectFailed);
+        unsent.stamps.sent_ns = None;
+        assert_eq!(sample(Metric::Ttfc, Origin::Sent, &unsent), Sample::Absent);
+    }
+
+    #[test]
+    fn series_are_named_once() {
+        let mut names: Vec<_> = Series::all().into_iter().map(Series::name).collect();
+        assert_eq!(names.len(), 16);
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 16);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a worker records: a histogram for each series, variant and outcome, and the totals of its events.
+//!
+//! Owned by its worker: no lock, no atomic. What was recorded is handed over once a second as [`Parts`], and merging
+//! all parts of a run gives what one recorder would have recorded of the whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::metric::{Metric, Sample, Series};
+use super::outcome::Outcome;
+use super::record::Record;
+use crate::stats::Histogram;
+
+/// Streams are dealt by plan index into so many groups, for the jackknife over gaps (METRICS.md, "Gaps").
+pub const GAP_GROUPS: u64 = 32;
+
+/// What a histogram is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag {
+    /// The series.
+    pub series: Series,
+    /// The variant's name.
+    pub variant: Arc<str>,
+    /// How the invocations ended; nothing for what is recorded while they run.
+    pub outcome: Option<&'static str>,
+    /// Whether they belong to the warm-up.
+    pub warmup: bool,
+}
+
+/// What was recorded in one stretch of time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parts {
+    /// The histograms.
+    pub histograms: BTreeMap<Tag, Histogram>,
+    /// Invocations that ended, by outcome.
+    pub finished: BTreeMap<&'static str, u64>,
+}
+
+/// The gaps of one group of streams of one variant, without the warm-up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GapGroup {
+    /// The variant's name.
+    pub variant: Arc<str>,
+    /// Whether the streams completed.
+    pub completed: bool,
+    /// The group, below [`GAP_GROUPS`].
+    pub group: u64,
+}
+
+/// A worker's recorder.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    parts: Parts,
+    /// By variant and warm-up: few, and found faster by looking at each than in a map, once an event.
+    client_lags: Vec<(Arc<str>, bool, Histogram)>,
+    gap_groups: BTreeMap<GapGroup, Histogram>,
+    series: Vec<Series>,
+}
+
+impl Parts {
+    /// Adds what another part recorded.
+    pub fn merge(&mut self, other: Self) {
+        for (tag, histogram) in other.histograms {
+            self.histograms.entry(tag).or_default().merge(&histogram);
+        }
+        for (outcome, count) in other.finished {
+            *self.finished.entry(outcome).or_default() += count;
+        }
+    }
+
+    /// All of a series, whatever the variant and the outcome.
+    #[must_use]
+    pub fn all(&self, series: Series) -> Histogram {
+        let mut all = Histogram::default();
+        self.histograms.iter().filter(|(tag, _)| tag.series == series).for_each(|(_, part)| all.merge(part));
+        all
+    }
+}
+
+impl Recorder {
+    /// An empty recorder.
+    #[must_use]
+    pub fn new() -> Self {
+        let per_invocation = |series: &Series| !series.metric.is_many();
+        Self { series: Series::all().into_iter().filter(per_invocation).collect(), ..Self::default() }
+    }
+
+    /// Counts an invocation that has ended, with the gaps between its chunks in nanoseconds.
+    pub fn finished(&mut self, record: &Record, gaps_ns: &[u64]) {
+        *self.parts.finished.entry(record.outcome.kind()).or_default() += 1;
+        for index in 0..self.series.len() {
+            let series = self.series[index];
+            if let Sample::Seen(ns) = series.sample(record) {
+                self.histogram(series, record).record(ns);
+            }
+        }
+        if gaps_ns.is_empty() {
+            return;
+        }
+        let all = self.histogram(Series::of(Metric::Gap), record);
+        gaps_ns.iter().for_each(|gap| all.record(*gap));
+        if !record.warmup {
+            let group = GapGroup {
+                variant: Arc::clone(&record.variant),
+                completed: record.outcome == Outcome::Completed,
+                group: record.plan_index % GAP_GROUPS,
+            };
+            let group = self.gap_groups.entry(group).or_default();
+            gaps_ns.iter().for_each(|gap| group.record(*gap));
+        }
+    }
+
+    /// Counts the lag of one event of a running invocation, in nanoseconds.
+    pub fn client_lag(&mut self, variant: &Arc<str>, warmup: bool, lag_ns: u64) {
+        let known = self.client_lags.iter().position(|(name, warm, _)| Arc::ptr_eq(name, variant) && *warm == warmup);
+        let at = known.unwrap_or_else(|| {
+            self.client_lags.push((Arc::clone(variant), warmup, Histogram::default()));
+            self.client_lags.len() - 1
+        });
+        self.client_lags[at].2.record(lag_ns);
+    }
+
+    /// Hands over what was recorded since the last time.
+    #[must_use]
+    pub fn take(&mut self) -> Parts {
+        let mut parts = std::mem::take(&mut self.parts);
+        for (variant, warmup, lags) in &mut self.client_lags {
+            if lags.count() > 0 {
+                let series = Series::of(Metric::ClientLag);
+                let tag = Tag { series, variant: Arc::clone(variant), outcome: None, warmup: *warmup };
+                parts.histograms.entry(tag).or_default().merge(lags);
+                lags.clear();
+            }
+        }
+        parts
+    }
+
+    /// Hands over the gaps by group, at the end of the run.
+    #[must_use]
+    pub fn into_gap_groups(self) -> BTreeMap<GapGroup, Histogram> {
+        self.gap_groups
+    }
+
+    fn histogram(&mut self, series: Series, record: &Record) -> &mut Histogram {
+        let tag = Tag {
+            series,
+            variant: Arc::clone(&record.variant),
+            outcome: Some(record.outcome.kind()),
+            warmup: record.warmup,
+        };
+        self.parts.histograms.entry(tag).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(plan_index: u64, outcome: Outcome, finish_ns: u64) -> Record {
+        let mut record = Record::unstarted(plan_index, Arc::from("base"), 1_000, 1_000, Outcome::Dropped);
+        record.outcome = outcome;
+        record.stamps.started_ns = Some(3_000);
+        record.stamps.sent_ns = Some(4_000);
+        record.stamps.finished_ns = Some(finish_ns);
+        record
+    }
+
+    const FINISH: Series = Series::from_sent(Metric::Finish);
+    const GAP: Series = Series::of(Metric::Gap);
+
+    #[test]
+    fn outcomes_never_mix_and_parts_make_the_whole() {
+        let ended = [
+            (record(0, Outcome::Completed, 9_000), vec![20_000, 30_000]),
+            (record(1, Outcome::TaskFailed, 8_000), vec![40_000]),
+            (record(2, Outcome::Completed, 7_000), vec![]),
+        ];
+        let mut whole = Recorder::new();
+        let mut by_second = Recorder::new();
+        let mut merged = Parts::default();
+        for (record, gaps) in &ended {
+            whole.finished(record, gaps);
+            by_second.finished(record, gaps);
+            by_second.client_lag(&record.variant, false, 5_000);
+            whole.client_lag(&record.variant, false, 5_000);
+            merged.merge(by_second.take());
+        }
+        let whole_parts = whole.take();
+        assert_eq!(merged, whole_parts);
+        assert_eq!(merged.finished, BTreeMap::from([("completed", 2), ("task_failed", 1)]));
+        assert_eq!(merged.all(FINISH).count(), 2, "a failed invocation has no finish");
+        assert_eq!((merged.all(GAP).count(), merged.all(GAP).sum_ns()), (3, 90_000));
+        assert_eq!(whole.take(), Parts::default(), "what was handed over is gone");
+    }
+
+    #[test]
+    fn gaps_are_dealt_into_groups_by_plan_index_and_the_warm_up_is_left_out() {
+        let mut recorder = Recorder::new();
+        let mut warm = record(GAP_GROUPS, Outcome::Completed, 9_000);
+        recorder.finished(&record(1, Outcome::Completed, 9_000), &[1_000]);
+        recorder.finished(&record(1 + GAP_GROUPS, Outcome::Completed, 9_000), &[2_000]);
+        warm.warmup = true;
+        recorder.finished(&warm, &[3_000]);
+        let groups = recorder.into_gap_groups();
+        let told: Vec<_> = groups.iter().map(|(key, gaps)| (key.group, key.completed, gaps.count())).collect();
+        assert_eq!(told, [(1, true, 2)]);
+    }
+}

@@ -1,0 +1,206 @@
+//! What a run sums up to: immutable, and made from the bundle's files alone, so that a report of a killed run, of a
+//! merged one and of one that has just ended are made the same way.
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
+use super::metric::Series;
+
+/// The quantiles that are reported.
+pub const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
+
+/// A run, summed up. Times in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// From the end of the warm-up to the last known instant of any invocation in it.
+    pub span_ns: u64,
+    /// Rows of the warm-up, left out of everything here.
+    pub warmup_rows: u64,
+    /// All variants together first, then each one where there are several.
+    pub groups: Vec<Group>,
+    /// Why invocations failed, most frequent first.
+    pub failures: Vec<Failure>,
+}
+
+/// The invocations of one variant, or of all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// The variant; absent for all together.
+    pub variant: Option<String>,
+    /// Every planned start by its end.
+    pub ledger: Ledger,
+    /// What was counted, summed up.
+    pub totals: Totals,
+    /// How much a second.
+    pub rates: Rates,
+    /// The metrics, in the order of reports; one without any sample is left out.
+    pub metrics: Vec<MetricSummary>,
+}
+
+/// Sums over invocations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Complete events.
+    pub events: u64,
+    /// Chunks with text.
+    pub chunks: u64,
+    /// Their text, in bytes of UTF-8.
+    pub text_bytes: u64,
+    /// Bodies, in bytes.
+    pub body_bytes: u64,
+    /// Reads that brought body bytes.
+    pub reads: u64,
+    /// Events that were not the last of their read.
+    pub shared_reads: u64,
+    /// Comment lines.
+    pub comments: u64,
+    /// Events of unknown type.
+    pub unknown_events: u64,
+    /// Events of another task.
+    pub foreign_events: u64,
+    /// Events after the own `task_finished`.
+    pub events_after_end: u64,
+    /// Further `task_finished` events.
+    pub duplicate_finishes: u64,
+    /// Events whose data was no valid UTF-8.
+    pub invalid_utf8: u64,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Tool results that were errors.
+    pub tool_errors: u64,
+    /// Tool requests without result, and results without request.
+    pub tool_unpaired: u64,
+    /// Gaps over the threshold.
+    pub stalls: u64,
+    /// Invocations with at least one such gap.
+    pub stalled_invocations: u64,
+    /// Time in such gaps, in nanoseconds.
+    pub stalled_ns: u64,
+    /// Stamps that were moved to keep their order.
+    pub stamps_moved: u64,
+    /// Invocations on a connection that had served another before.
+    pub reused_connections: u64,
+    /// Tokens, as the agent counts them; 0 where it does not.
+    pub total_tokens: u64,
+}
+
+/// Per second of [`Summary::span_ns`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Invocations taken up.
+    pub started_per_s: f64,
+    /// Completed invocations.
+    pub completed_per_s: f64,
+    /// Events.
+    pub events_per_s: f64,
+    /// Text, in bytes.
+    pub text_bytes_per_s: f64,
+    /// Invocations in flight on average: time in flight / span.
+    pub mean_in_flight: f64,
+}
+
+/// One metric in its two rows (METRICS.md, "Two rows a metric").
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricSummary {
+    /// Which one.
+    pub series: Series,
+    /// Every planned start whose instant came.
+    pub all: Row,
+    /// Completed invocations only, as other tools print it.
+    pub completed: Row,
+}
+
+/// Some samples, summed up. Times in nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Samples that were taken.
+    pub count: u64,
+    /// Invocations cut off before theirs could come.
+    pub censored: u64,
+    /// Invocations whose sample never comes.
+    pub failed: u64,
+    /// The smallest sample.
+    pub min_ns: Option<u64>,
+    /// The mean of the samples.
+    pub mean_ns: Option<u64>,
+    /// The largest sample.
+    pub max_ns: Option<u64>,
+    /// [`QUANTILES`], in order.
+    pub quantiles: Vec<Quantile>,
+}
+
+/// One quantile with its interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantile {
+    /// Which one, from 0 to 1.
+    pub p: f64,
+    /// Its estimate; absent where it is refused or never reached.
+    pub value_ns: Option<u64>,
+    /// The lower end of the two-sided 95 % interval.
+    pub low_ns: Option<u64>,
+    /// The upper end; absent where there is none.
+    pub high_ns: Option<u64>,
+    /// Why there is no estimate.
+    pub refused: Option<Refused>,
+}
+
+/// Why a quantile has no number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Refused {
+    /// Too few samples: the effective sample size is under what the quantile needs.
+    TooFew {
+        /// How many there are, effectively.
+        effective: u64,
+        /// How many it takes.
+        needed: u64,
+    },
+    /// So many failed or were cut off that this share never got there.
+    NeverReached,
+}
+
+/// One way to fail, with its cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The outcome with its detail, such as `http_status:503`.
+    pub outcome: String,
+    /// The cause in words.
+    pub detail: String,
+    /// How many invocations.
+    pub count: u64,
+}
+
+impl Summary {
+    /// All variants together.
+    ///
+    /// # Panics
+    /// Never: a summary has at least that group.
+    #[must_use]
+    pub fn overall(&self) -> &Group {
+        self.groups.first().expect("the first group is that of all")
+    }
+}
+
+impl Group {
+    /// The summary of a series, when it has any sample.
+    #[must_use]
+    pub fn metric(&self, series: Series) -> Option<&MetricSummary> {
+        self.metrics.iter().find(|metric| metric.series == series)
+    }
+}
+
+impl Row {
+    /// The quantile `p` of [`QUANTILES`].
+    #[must_use]
+    pub fn quantile(&self, p: f64) -> Option<&Quantile> {
+        self.quantiles.iter().find(|quantile| quantile.p.total_cmp(&p).is_eq())
+    }
+}

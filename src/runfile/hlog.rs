@@ -1,0 +1,269 @@
+//! `histograms.hlog`: HdrHistogram's interval log, V2, that its own tools read.
+//!
+//! Each line is one histogram of one stretch of the run, in nanoseconds, under the tag `metric:variant:outcome`; each
+//! part is percent-encoded outside `[A-Za-z0-9._-]`. The outcome is `any` for what is recorded before it is known,
+//! and `warmup` for the warm-up.
+
+use std::io::{self, Cursor, Write};
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram as Hdr;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag as HdrTag,
+};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use thiserror::Error;
+
+use crate::metrics::recorder::{GapGroup, Tag};
+use crate::stats::Histogram;
+
+/// What stands in a tag as it is, beside letters and digits.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// The tag of a metric whose samples are kept by group of streams: `gap.g07`.
+const GROUP_PREFIX: &str = "gap.g";
+
+/// Why a log can't be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Not a line of a histogram log.
+    #[error("read histograms.hlog: line {line} is no line of a histogram log")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A tag or a histogram that is none of ours.
+    #[error("read histograms.hlog: the histogram under {tag:?}: {why}")]
+    Histogram {
+        /// The tag.
+        tag: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Writes histograms as the seconds of a run go by.
+pub struct Writer<W: Write> {
+    out: W,
+    serializer: V2DeflateSerializer,
+}
+
+impl<W: Write> std::fmt::Debug for Writer<W> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Writer")
+    }
+}
+
+/// One histogram as it stands in a log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// The series, or a group of its streams.
+    pub metric: String,
+    /// The variant's name.
+    pub variant: String,
+    /// The outcome, `any` or `warmup`.
+    pub outcome: String,
+    /// The stretch's start, in nanoseconds since the run's origin (to the millisecond).
+    pub start_ns: u64,
+    /// Its length, in nanoseconds (to the millisecond).
+    pub length_ns: u64,
+    /// What was recorded, in nanoseconds.
+    pub histogram: Hdr<u64>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a log; `wall_unix_ns` is the run's origin in nanoseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn new(mut out: W, wall_unix_ns: u64) -> io::Result<Self> {
+        let origin = UNIX_EPOCH + Duration::from_nanos(wall_unix_ns);
+        let mut serializer = V2DeflateSerializer::new();
+        IntervalLogWriterBuilder::new()
+            .add_comment("[Histogram log format version 1.3]")
+            .add_comment("values in nanoseconds; tags metric:variant:outcome")
+            .with_start_time(origin)
+            .with_base_time(origin)
+            .begin_log_with(&mut out, &mut serializer)?;
+        out.flush()?;
+        Ok(Self { out, serializer })
+    }
+
+    /// Writes what was recorded from `start_ns` to `end_ns`; an empty histogram is left out.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn write(&mut self, tag: &Tag, start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
+        let outcome = if tag.warmup { "warmup" } else { tag.outcome.unwrap_or("any") };
+        self.line([&tag.series.name(), &tag.variant, outcome], start_ns, end_ns, histogram)
+    }
+
+    /// Writes the gaps of one group of streams over the whole run.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn write_gap_group(&mut self, group: &GapGroup, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
+        let metric = format!("{GROUP_PREFIX}{:02}", group.group);
+        let outcome = if group.completed { "completed" } else { "other" };
+        self.line([&metric, &group.variant, outcome], 0, end_ns, histogram)
+    }
+
+    fn line(&mut self, tag: [&str; 3], start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
+        let Some(inner) = histogram.inner().filter(|inner| !inner.is_empty()) else { return Ok(()) };
+        let tag = tag.map(|part| utf8_percent_encode(part, ESCAPED).to_string()).join(":");
+        let tag = HdrTag::new(&tag).expect("an escaped tag has no comma, space or line end");
+        let length = Duration::from_nanos(end_ns.saturating_sub(start_ns));
+        let mut log = IntervalLogWriterBuilder::new().begin_log_with(&mut self.out, &mut self.serializer)?;
+        log.write_histogram(inner, Duration::from_nanos(start_ns), length, Some(tag))
+            .map_err(|error| io::Error::other(format!("{error:?}")))
+    }
+
+    /// Hands what was written to the system, so that it outlives this process.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Line {
+    /// The group of streams that the line is of, when it is of one.
+    #[must_use]
+    pub fn gap_group(&self) -> Option<u64> {
+        self.metric.strip_prefix(GROUP_PREFIX)?.parse().ok()
+    }
+}
+
+/// Reads all whole lines; says whether the last one was cut off and left out.
+///
+/// # Errors
+/// A line or a histogram is broken.
+pub fn read(text: &[u8], mut take: impl FnMut(Line)) -> Result<bool, Error> {
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    for entry in IntervalLogIterator::new(&text[..whole]) {
+        let interval = match entry {
+            Ok(LogEntry::Interval(interval)) => interval,
+            Ok(_) => continue,
+            Err(error) => {
+                let hdrhistogram::serialization::interval_log::LogIteratorError::ParseError { offset } = error;
+                return Err(Error::Line { line: 1 + text[..offset].iter().filter(|byte| **byte == b'\n').count() });
+            }
+        };
+        let tag = interval.tag().map_or("", |tag| tag.as_str());
+        let refuse = |why: String| Error::Histogram { tag: tag.to_owned(), why };
+        let parts = parts(tag).ok_or_else(|| refuse("its tag is not metric:variant:outcome".to_owned()))?;
+        let bytes = STANDARD.decode(interval.encoded_histogram()).map_err(|error| refuse(error.to_string()))?;
+        let histogram =
+            Deserializer::new().deserialize(&mut Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
+        let [metric, variant, outcome] = parts;
+        take(Line {
+            metric,
+            variant,
+            outcome,
+            start_ns: crate::units::ns(interval.start_timestamp()),
+            length_ns: crate::units::ns(interval.duration()),
+            histogram,
+        });
+    }
+    Ok(whole < text.len())
+}
+
+fn parts(tag: &str) -> Option<[String; 3]> {
+    let decode = |part: &str| percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+    let parts: Vec<String> = tag.split(':').map(decode).collect::<Option<_>>()?;
+    parts.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metrics::{Metric, Series};
+
+    fn log() -> (Vec<u8>, Histogram) {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out, 1_700_000_000_123_000_000).expect("a vector takes it");
+        let mut histogram = Histogram::default();
+        [250_000_000, 251_000_000, 3_000_000_000].into_iter().for_each(|ns| histogram.record(ns));
+        let series = Series::from_intended(Metric::Ttfc);
+        let tag = Tag { series, variant: Arc::from("gpt 5: high, ö"), outcome: Some("completed"), warmup: false };
+        writer.write(&tag, 0, 1_000_000_000, &histogram).expect("a vector takes it");
+        writer.write(&Tag { warmup: true, ..tag.clone() }, 1_000_000_000, 1_500_000_000, &histogram).expect("a vector");
+        writer.write(&tag, 0, 1, &Histogram::default()).expect("nothing is written of an empty one");
+        let group = GapGroup { variant: Arc::from("base"), completed: true, group: 7 };
+        writer.write_gap_group(&group, 2_000_000_000, &histogram).expect("a vector takes it");
+        drop(writer);
+        (out, histogram)
+    }
+
+    fn lines(text: &[u8]) -> (Vec<Line>, bool) {
+        let mut lines = Vec::new();
+        let cut = read(text, |line| lines.push(line)).expect("it was written by us");
+        (lines, cut)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (text, histogram) = log();
+        let (lines, cut) = lines(&text);
+        assert!(!cut);
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                (line.metric.as_str(), line.variant.as_str(), line.outcome.as_str(), line.start_ns, line.length_ns)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("ttfc_from_intended", "gpt 5: high, ö", "completed", 0, 1_000_000_000),
+                ("ttfc_from_intended", "gpt 5: high, ö", "warmup", 1_000_000_000, 500_000_000),
+                ("gap.g07", "base", "completed", 0, 2_000_000_000),
+            ]
+        );
+        assert!(lines.iter().all(|line| Some(&line.histogram) == histogram.inner()));
+        assert_eq!((lines[0].gap_group(), lines[2].gap_group()), (None, Some(7)));
+    }
+
+    #[test]
+    fn the_head_is_what_other_readers_expect() {
+        let (text, _) = log();
+        let text = String::from_utf8(text).expect("text");
+        let head: Vec<_> = text.lines().take(4).collect();
+        insta::assert_snapshot!(head.join("\n"), @r"
+        #[Histogram log format version 1.3]
+        #values in nanoseconds; tags metric:variant:outcome
+        #[StartTime: 1700000000.123 (seconds since epoch)]
+        #[BaseTime: 1700000000.123 (seconds since epoch)]
+        ");
+        let line = text.lines().nth(4).expect("a histogram");
+        assert!(
+            line.starts_with("Tag=ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed,0.000,1.000,"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_log_that_was_cut_gives_its_whole_lines() {
+        let (text, _) = log();
+        let (read, cut) = lines(&text[..text.len() - 3]);
+        assert_eq!((read.len(), cut), (2, true));
+    }
+
+    #[test]
+    fn what_is_no_log_is_said() {
+        let told = [&b"a,b,c\n"[..], b"Tag=x:y,0.000,1.000,1.0,AAAA\n", b"Tag=x:y:z,0.000,1.000,1.0,AAAA\n"]
+            .map(|text| read(text, drop).expect_err("broken").to_string())
+            .join("\n");
+        insta::assert_snapshot!(told, @r#"
+        read histograms.hlog: line 1 is no line of a histogram log
+        read histograms.hlog: the histogram under "x:y": its tag is not metric:variant:outcome
+        read histograms.hlog: the histogram under "x:y:z": An i/o operation failed: failed to fill whole buffer
+        "#);
+    }
+}

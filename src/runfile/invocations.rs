@@ -1,0 +1,359 @@
+//! `invocations.csv`: a row for every planned start, written and read by one list of columns.
+//!
+//! Units are in the column names, what is absent is empty. Text that a spreadsheet would run as a formula is marked
+//! with an apostrophe, which reading takes off again.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use csv::StringRecord;
+use thiserror::Error;
+
+use crate::agent::Tokens;
+use crate::metrics::{Counts, Longest, Outcome, Record, Stamps};
+
+/// Why the rows can't be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The columns are not those of this version.
+    #[error("read invocations.csv: its columns are not those of this version; expected {expected}, found {found}")]
+    Columns {
+        /// What this version writes.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A row that is none.
+    #[error("read invocations.csv: row {row}, column {column}: {text:?} is not what that column holds")]
+    Cell {
+        /// The row, from 1.
+        row: u64,
+        /// The column's name.
+        column: &'static str,
+        /// What stands there.
+        text: String,
+    },
+    /// The file can't be read.
+    #[error("read invocations.csv: {0}")]
+    Csv(#[from] csv::Error),
+}
+
+/// A value as one cell.
+trait Cell: Sized {
+    fn write(&self) -> String;
+    fn read(text: &str) -> Option<Self>;
+}
+
+impl<T: Cell> Cell for Option<T> {
+    fn write(&self) -> String {
+        self.as_ref().map_or(String::new(), Cell::write)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { T::read(text).map(Some) }
+    }
+}
+
+macro_rules! plain_cell {
+    ($($kind:ty),*) => {
+        $(impl Cell for $kind {
+            fn write(&self) -> String {
+                self.to_string()
+            }
+
+            fn read(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+        })*
+    };
+}
+
+plain_cell!(u64, u32, bool, Outcome);
+
+/// What a spreadsheet takes as the start of a formula (OWASP, "CSV Injection"), and our own mark.
+const MARKED: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
+
+impl Cell for String {
+    fn write(&self) -> String {
+        if self.starts_with(MARKED) { format!("'{self}") } else { self.clone() }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Some(text.strip_prefix('\'').unwrap_or(text).to_owned())
+    }
+}
+
+impl Cell for Arc<str> {
+    fn write(&self) -> String {
+        self.to_string().write()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        String::read(text).map(Self::from)
+    }
+}
+
+/// The columns in their order, each with its place in a [`Record`]: what is written is what is read.
+macro_rules! columns {
+    ($($name:literal => $($field:ident).+;)*) => {
+        /// The names of the columns, in order.
+        pub const COLUMNS: &[&str] = &[$($name),*];
+
+        fn cells(record: &Record) -> Vec<String> {
+            vec![$(Cell::write(&record.$($field).+)),*]
+        }
+
+        fn record_of(cells: &StringRecord, row: u64) -> Result<Record, Error> {
+            let mut record = blank();
+            let mut at = 0..;
+            $(
+                let text = at.next().and_then(|at| cells.get(at)).unwrap_or_default();
+                record.$($field).+ = Cell::read(text)
+                    .ok_or_else(|| Error::Cell { row, column: $name, text: text.to_owned() })?;
+            )*
+            Ok(record)
+        }
+    };
+}
+
+columns! {
+    "plan_index" => plan_index;
+    "variant" => variant;
+    "conversation" => conversation;
+    "turn" => turn;
+    "worker" => worker;
+    "warmup" => warmup;
+    "task_id" => task_id;
+    "reused" => reused;
+    "outcome" => outcome;
+    "detail" => detail;
+    "intended_ns" => stamps.intended_ns;
+    "started_ns" => stamps.started_ns;
+    "dns_done_ns" => stamps.dns_done_ns;
+    "connected_ns" => stamps.connected_ns;
+    "tls_done_ns" => stamps.tls_done_ns;
+    "sent_ns" => stamps.sent_ns;
+    "headers_ns" => stamps.headers_ns;
+    "first_byte_ns" => stamps.first_byte_ns;
+    "first_event_ns" => stamps.first_event_ns;
+    "task_created_ns" => stamps.task_created_ns;
+    "executing_ns" => stamps.executing_ns;
+    "first_activity_ns" => stamps.first_activity_ns;
+    "first_chunk_ns" => stamps.first_chunk_ns;
+    "last_chunk_ns" => stamps.last_chunk_ns;
+    "finished_ns" => stamps.finished_ns;
+    "eof_ns" => stamps.eof_ns;
+    "last_known_ns" => stamps.last_known_ns;
+    "events" => counts.events;
+    "chunks" => counts.chunks;
+    "text_bytes" => counts.text_bytes;
+    "body_bytes" => counts.body_bytes;
+    "reads" => counts.reads;
+    "shared_reads" => counts.shared_reads;
+    "comments" => counts.comments;
+    "unknown_events" => counts.unknown_events;
+    "foreign_events" => counts.foreign_events;
+    "events_after_end" => counts.events_after_end;
+    "duplicate_finishes" => counts.duplicate_finishes;
+    "invalid_utf8" => counts.invalid_utf8;
+    "tool_calls" => counts.tool_calls;
+    "tool_errors" => counts.tool_errors;
+    "tool_unpaired" => counts.tool_unpaired;
+    "stalls" => counts.stalls;
+    "stalled_ns" => counts.stalled_ns;
+    "stamps_moved" => counts.stamps_moved;
+    "longest_gap_ns" => longest.gap_ns;
+    "longest_silence_ns" => longest.silence_ns;
+    "longest_client_lag_ns" => longest.client_lag_ns;
+    "prompt_tokens" => tokens.prompt;
+    "completion_tokens" => tokens.completion;
+    "total_tokens" => tokens.total;
+}
+
+fn blank() -> Record {
+    Record {
+        plan_index: 0,
+        variant: Arc::from(""),
+        conversation: 0,
+        turn: 0,
+        worker: None,
+        warmup: false,
+        task_id: None,
+        reused: None,
+        outcome: Outcome::NotStarted,
+        detail: None,
+        stamps: Stamps::default(),
+        counts: Counts::default(),
+        longest: Longest::default(),
+        tokens: Tokens::default(),
+    }
+}
+
+/// Writes rows as invocations end.
+#[derive(Debug)]
+pub struct Writer<W: Write> {
+    rows: csv::Writer<W>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a file: its columns.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn new(out: W) -> io::Result<Self> {
+        let mut rows = csv::Writer::from_writer(out);
+        rows.write_record(COLUMNS)?;
+        rows.flush()?;
+        Ok(Self { rows })
+    }
+
+    /// One more row.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn write(&mut self, record: &Record) -> io::Result<()> {
+        self.rows.write_record(cells(record)).map_err(Into::into)
+    }
+
+    /// Hands what was written to the system, so that it outlives this process.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.rows.flush()
+    }
+}
+
+/// How the reading of rows ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rows {
+    /// Rows that were read whole.
+    pub whole: u64,
+    /// The last row was cut off and left out: the writer was killed.
+    pub truncated: bool,
+}
+
+/// Reads all whole rows; a last one that was cut off is left out, and said.
+///
+/// # Errors
+/// The columns are others, a cell holds something else, or the input can't be read.
+pub fn read(input: impl Read, mut take: impl FnMut(Record)) -> Result<Rows, Error> {
+    let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(LastByte { inner: input, last: b'\n' });
+    let found = rows.headers()?.iter().collect::<Vec<_>>().join(",");
+    let expected = COLUMNS.join(",");
+    if found != expected {
+        return Err(Error::Columns { expected, found });
+    }
+    let mut seen = Rows { whole: 0, truncated: false };
+    let (mut cells, mut held) = (StringRecord::new(), None);
+    // One row is held back: only what follows it shows that it was written whole.
+    while rows.read_record(&mut cells)? {
+        if let Some(whole) = held.replace(cells.clone()) {
+            seen.whole += 1;
+            take(record_of(&whole, seen.whole)?);
+        }
+    }
+    let ended = rows.into_inner().last == b'\n';
+    if let Some(last) = held {
+        // A line end may also be one inside a quoted text that was cut off.
+        if ended && last.len() == COLUMNS.len() {
+            seen.whole += 1;
+            take(record_of(&last, seen.whole)?);
+        } else {
+            seen.truncated = true;
+        }
+    }
+    Ok(seen)
+}
+
+/// Remembers the last byte that was read.
+struct LastByte<R> {
+    inner: R,
+    last: u8,
+}
+
+impl<R: Read> Read for LastByte<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buf)?;
+        if let Some(last) = buf[..got].last() {
+            self.last = *last;
+        }
+        Ok(got)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Phase;
+
+    fn some() -> Vec<Record> {
+        let mut first = blank();
+        first.variant = Arc::from("base");
+        first.outcome = Outcome::TimedOut(Phase::FirstEvent);
+        first.detail = Some("=cmd|' /C calc'!A0, \"quoted\"\nsecond line".into());
+        first.task_id = Some("-1".into());
+        first.stamps.started_ns = Some(0);
+        first.counts.events = 7;
+        let mut second = blank();
+        second.variant = Arc::from("'=x");
+        second.plan_index = u64::MAX;
+        second.outcome = Outcome::HttpStatus(503);
+        second.reused = Some(true);
+        second.tokens.total = Some(9);
+        vec![first, second]
+    }
+
+    fn written(records: &[Record]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out).expect("a vector takes it");
+        records.iter().for_each(|record| writer.write(record).expect("a vector takes it"));
+        writer.flush().expect("a vector takes it");
+        drop(writer);
+        out
+    }
+
+    fn read_all(bytes: &[u8]) -> (Vec<Record>, Rows) {
+        let mut records = Vec::new();
+        let ended = read(bytes, |record| records.push(record)).expect("it was written by us");
+        (records, ended)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (records, ended) = read_all(&written(&some()));
+        assert_eq!(records, some());
+        assert_eq!(ended, Rows { whole: 2, truncated: false });
+        assert_eq!(read_all(&written(&[])), (vec![], Rows { whole: 0, truncated: false }));
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_its_whole_rows() {
+        let whole = written(&some());
+        let header = written(&[]).len();
+        let first = written(&some()[..1]).len();
+        for cut in header..whole.len() {
+            let (records, ended) = read_all(&whole[..cut]);
+            let rows = usize::from(cut >= first);
+            assert_eq!(records, some()[..rows], "cut at {cut}");
+            assert_eq!(ended.truncated, cut != header && cut != first, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn formulas_are_defused() {
+        let text = String::from_utf8(written(&some())).expect("text");
+        assert!(text.contains("\"'=cmd|") && text.contains(",'-1,"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_row_of_ours_is_said() {
+        let other = read(&b"a,b\n1,2\n"[..], drop).expect_err("other columns");
+        assert!(other.to_string().starts_with("read invocations.csv: its columns are not those of this version"));
+        let broken = String::from_utf8(written(&some())).expect("text").replace("http_status:503", "fine");
+        insta::assert_snapshot!(
+            read(broken.as_bytes(), drop).expect_err("no outcome"),
+            @r#"read invocations.csv: row 2, column outcome: "fine" is not what that column holds"#
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! The saved run: the files of a run bundle, written and read here and nowhere else.
+//!
+//! Each file has a module of its own that takes a writer or a reader; `bundle` knows the folder.
+
+pub mod bundle;
+pub mod hlog;
+pub mod intervals;
+pub mod invocations;
+pub mod run;
+
+pub use bundle::Bundle;
+pub use run::{Run, Status};

@@ -1,0 +1,170 @@
+//! `run.json`: the versioned manifest and summary of a run; written first with status `running`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::metrics::certificate::{ArrivalClock, Certificate};
+use crate::metrics::summary::Summary;
+use crate::metrics::warning::Warning;
+
+/// The version of the bundle's files that this build writes and reads.
+pub const VERSION: u32 = 1;
+
+/// Why a `run.json` can't be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Another version.
+    #[error(
+        "read run.json: it is of version {found}, and this plimsoll reads version {VERSION}; use the one that wrote it ({by})"
+    )]
+    Version {
+        /// What stands there.
+        found: u64,
+        /// Which build wrote it.
+        by: String,
+    },
+    /// Not a run.
+    #[error("read run.json: {0}")]
+    Form(#[from] serde_json::Error),
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It goes on, or was killed.
+    Running,
+    /// The plan is done.
+    Done,
+    /// Ended by an interrupt; complete up to there.
+    Interrupted,
+    /// Ended by a request to terminate; complete up to there.
+    Terminated,
+}
+
+/// A run: what was asked, on what it ran, and what it came to. Times in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The version of the bundle's files.
+    pub version: u32,
+    /// How far the run is.
+    pub status: Status,
+    /// The run's name: that of its folder.
+    pub id: String,
+    /// When it began, RFC 3339.
+    pub began: String,
+    /// Its origin on the wall clock, since the Unix epoch.
+    pub origin_unix_ns: u64,
+    /// Its origin on the system's monotonic clock; absent where that can't be read.
+    pub origin_monotonic_ns: Option<u64>,
+    /// Which clock arrival stamps are from.
+    pub arrival_clock: ArrivalClock,
+    /// Who wrote it.
+    pub plimsoll: Build,
+    /// Where it ran.
+    pub machine: Machine,
+    /// What was loaded: the base URL, or `mock`.
+    pub target: String,
+    /// Why the workload exists.
+    pub why: String,
+    /// Every key of the profile as it held, secrets hidden.
+    pub profile: Value,
+    /// The seed.
+    pub seed: u64,
+    /// What tells plans apart.
+    pub plan_hash: String,
+    /// Worker threads.
+    pub workers: u32,
+    /// The drain, for the warning about what it cut.
+    pub drain_ns: u64,
+    /// Whether connections may serve more than one invocation.
+    pub reuse: bool,
+    /// What the harness measured of itself while it ran; absent until its end.
+    pub harness: Option<Harness>,
+    /// Absent until the end.
+    pub summary: Option<Summary>,
+    /// Absent until the end.
+    pub certificate: Option<Certificate>,
+    /// What to know before the numbers.
+    pub warnings: Vec<Warning>,
+}
+
+/// What wrote a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// Its version.
+    pub version: String,
+    /// The git revision that it was built from; absent outside a repository.
+    pub revision: Option<String>,
+}
+
+/// Where a run ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Operating system and architecture.
+    pub system: String,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// The CPU's model.
+    pub cpu: Option<String>,
+    /// Cores that the process may use.
+    pub cores: u32,
+}
+
+/// What the workers counted and spent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Harness {
+    /// From the origin to the end of the last worker, in nanoseconds.
+    pub end_ns: u64,
+    /// Planned starts, warm-up included.
+    pub planned: u64,
+    /// Invocations taken up, warm-up included.
+    pub started: u64,
+    /// Events, warm-up included.
+    pub events: u64,
+    /// Body bytes, warm-up included.
+    pub body_bytes: u64,
+    /// CPU time of all workers, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Each worker's share of a core, from 0 to 1.
+    pub worker_cpu: Vec<f64>,
+    /// The machine's busy share, from 0 to 1.
+    pub machine_cpu: Option<f64>,
+    /// What the hypervisor took away, from 0 to 1.
+    pub steal: Option<f64>,
+    /// Workers that died.
+    pub lost_workers: u32,
+}
+
+impl Run {
+    /// Its text: what [`Run::read`] reads.
+    ///
+    /// # Panics
+    /// Never: a run has string keys and finite numbers only.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a run has string keys and finite numbers only");
+        text.push('\n');
+        text
+    }
+
+    /// Reads a run.
+    ///
+    /// # Errors
+    /// Another version, or no run at all.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        let value: Value = serde_json::from_str(text)?;
+        match value["version"].as_u64() {
+            Some(found) if found != u64::from(VERSION) => {
+                let by = value["plimsoll"]["version"].as_str().unwrap_or("unknown").to_owned();
+                Err(Error::Version { found, by })
+            }
+            _ => Ok(serde_json::from_value(value)?),
+        }
+    }
+}
