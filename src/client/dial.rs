@@ -11,7 +11,8 @@ use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::io::{Stamped, Traffic, Wire};
+use super::io::{Raw, Stamped, Traffic, Wire};
+use super::stamper::Stamper;
 use super::target::Base;
 use crate::clock::Clock;
 use crate::metrics::Outcome;
@@ -75,18 +76,20 @@ impl Dialer {
     ///
     /// # Errors
     /// The name is not known, nobody listens, or TLS fails.
-    pub async fn dial(&self, clock: Clock, phases: &mut Phases) -> Result<Dialed, Refused> {
+    pub async fn dial(&self, stamper: &Rc<Stamper>, phases: &mut Phases) -> Result<Dialed, Refused> {
+        let clock = stamper.clock();
         match self {
             Self::Pipe(pipe) => {
-                let (io, traffic) = Stamped::new(pipe().map_err(|error| refused(&error))?, clock);
+                let pipe = pipe().map_err(|error| refused(&error))?;
+                let (io, traffic) = Stamped::new(Raw::Pipe(pipe), stamper);
                 phases.connected_ns = Some(clock.now());
-                Ok(Dialed { wire: Wire::Pipe(io), traffic, h2_agreed: false })
+                Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false })
             }
             Self::Tcp { base, tls } => {
                 let stream = tcp(base, clock, phases).await.map_err(|error| refused(&error))?;
-                let (io, traffic) = Stamped::new(stream, clock);
+                let (io, traffic) = Stamped::new(Raw::Tcp(stream), stamper);
                 let Some(connector) = tls else {
-                    return Ok(Dialed { wire: Wire::Tcp(io), traffic, h2_agreed: false });
+                    return Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false });
                 };
                 let (wire, h2_agreed) = handshake(connector, base, io).await?;
                 phases.tls_done_ns = Some(clock.now());
@@ -114,7 +117,7 @@ async fn tcp(base: &Base, clock: Clock, phases: &mut Phases) -> io::Result<TcpSt
     Err(failure)
 }
 
-async fn handshake(connector: &TlsConnector, base: &Base, io: Stamped<TcpStream>) -> Result<(Wire, bool), Refused> {
+async fn handshake(connector: &TlsConnector, base: &Base, io: Stamped) -> Result<(Wire, bool), Refused> {
     let tls_failed = |detail: String| Refused { outcome: Outcome::TlsFailed, detail };
     let name = ServerName::try_from(base.host.clone()).map_err(|error| tls_failed(error.to_string()))?;
     let stream = connector.connect(name, io).await.map_err(|error| tls_failed(error.to_string()))?;

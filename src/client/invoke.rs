@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -13,6 +14,7 @@ use super::connection::{Connection, Version};
 use super::dial::{Dialer, Phases};
 use super::failure::{self, Stage};
 use super::request::Template;
+use super::stamper::{Stamp, Stamper};
 use crate::agent::Envelope;
 use crate::clock::{Clock, Timer};
 use crate::metrics::tracker::{Arrival, End, Expiry, Start, Tracker, Watch};
@@ -55,6 +57,7 @@ pub type Watcher<'a> = &'a mut dyn FnMut(Seen<'_>);
 #[derive(Debug)]
 pub struct Slot {
     client: Client,
+    stamper: Rc<Stamper>,
     connection: Option<Connection>,
 }
 
@@ -89,10 +92,10 @@ impl Client {
         }
     }
 
-    /// A place in the load, without a connection yet.
+    /// A place in the load, without a connection yet; its worker's stamper stamps what it reads.
     #[must_use]
-    pub fn slot(&self) -> Slot {
-        Slot { client: self.clone(), connection: None }
+    pub fn slot(&self, stamper: &Rc<Stamper>) -> Slot {
+        Slot { client: self.clone(), stamper: Rc::clone(stamper), connection: None }
     }
 }
 
@@ -111,7 +114,8 @@ impl Slot {
         let clock = self.client.clock;
         let tracker = Tracker::new(start, self.client.watch, gaps_ns);
         let timer = Timer::new(clock, tracker.deadline().0);
-        let mut exchange = Exchange { client: &self.client, tracker, timer, cut: pin!(cut), watcher };
+        let (client, stamper) = (&self.client, &self.stamper);
+        let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher };
         let (end, connection) = match exchange.connect(self.connection.take()).await {
             Ok(mut connection) => (exchange.exchange(&mut connection, prompt).await, Some(connection)),
             Err((outcome, detail)) => (End::Failed(outcome, detail), None),
@@ -137,6 +141,7 @@ impl Slot {
 /// One invocation under way: everything that its steps share.
 struct Exchange<'a> {
     client: &'a Client,
+    stamper: &'a Rc<Stamper>,
     tracker: Tracker,
     timer: Timer,
     cut: Cut<'a>,
@@ -154,8 +159,8 @@ impl Exchange<'_> {
             return Ok(connection);
         }
         let mut phases = Phases::default();
-        let (client, clock) = (self.client, self.client.clock);
-        let dialed = self.within(client.dialer.dial(clock, &mut phases)).await;
+        let (client, stamper) = (self.client, self.stamper);
+        let dialed = self.within(client.dialer.dial(stamper, &mut phases)).await;
         self.tracker.connected(phases.dns_done_ns, phases.connected_ns, phases.tls_done_ns);
         let dialed = dialed?.map_err(|refused| (refused.outcome, refused.detail))?;
         let connection = self.within(Connection::handshake(dialed, client.http)).await?;
@@ -198,7 +203,7 @@ impl Exchange<'_> {
             }
         }
         let answer = answer?.map_err(|error| self.lost(&error, connection))?;
-        let arrival_ns = if version == Version::Http1 { traffic.last_read_ns() } else { clock.now() };
+        let arrival_ns = if version == Version::Http1 { traffic.last_read().stamp.arrival_ns } else { clock.now() };
         self.tracker.headers(arrival_ns);
         Ok(answer)
     }
@@ -218,7 +223,7 @@ impl Exchange<'_> {
     /// Reads an event stream to its end.
     async fn stream(&mut self, connection: &mut Connection, mut body: Incoming) -> End {
         let mut parser = sse::Parser::new(self.client.limits);
-        let mut frames = 0;
+        let mut before = None;
         loop {
             self.timer.no_later_than(self.tracker.deadline().0);
             let frame = match self.within(connection.drive(body.frame())).await {
@@ -234,24 +239,35 @@ impl Exchange<'_> {
                 }
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             };
-            frames += 1;
-            let arrival = self.arrival(connection, frames);
+            let arrival = self.arrival(connection, before);
+            before = Some(arrival);
             if let Err((outcome, detail)) = self.feed(&mut parser, &data, arrival) {
                 return End::Failed(outcome, detail);
             }
         }
     }
 
-    /// The stamps of the bytes at hand.
-    fn arrival(&self, connection: &Connection, frames: u64) -> Arrival {
+    /// The stamps of the frame at hand, given those of the frame before it.
+    fn arrival(&self, connection: &Connection, before: Option<Arrival>) -> Arrival {
         let handled_ns = self.client.clock.now();
         match connection.version() {
             Version::Http1 => {
-                let traffic = connection.traffic();
-                Arrival { read: traffic.reads(), arrival_ns: traffic.last_read_ns(), handled_ns }
+                let read = connection.traffic().last_read();
+                let Stamp { arrival_ns, kernel } = read.stamp;
+                Arrival { read: read.number, arrival_ns, earliest_ns: read.earliest_ns, handled_ns, kernel }
             }
             // The connection may have read on for other streams: only our own instant is surely this frame's.
-            Version::Http2 => Arrival { read: frames, arrival_ns: handled_ns, handled_ns },
+            Version::Http2 => {
+                let turn_ns = self.client.clock.turn_earliest_ns().unwrap_or(0);
+                let before_ns = before.map_or(0, |before| before.handled_ns);
+                Arrival {
+                    read: before.map_or(0, |before| before.read) + 1,
+                    arrival_ns: handled_ns,
+                    earliest_ns: turn_ns.max(before_ns).min(handled_ns),
+                    handled_ns,
+                    kernel: false,
+                }
+            }
         }
     }
 

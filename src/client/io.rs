@@ -1,4 +1,4 @@
-//! The I/O object of the measured path: a byte stream that notes when it read and when it wrote.
+//! The I/O object of the measured path: a byte stream that notes when what it read arrived and when it wrote.
 
 use std::cell::Cell;
 use std::io;
@@ -10,22 +10,34 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::clock::Clock;
+use super::stamper::{Stamp, Stamper};
 
 /// What happened on one connection, below TLS; shared between the I/O object and whoever asks.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    reads: Cell<u64>,
+    last_read: Cell<Read>,
     read_bytes: Cell<u64>,
-    last_read_ns: Cell<u64>,
     last_write_ns: Cell<u64>,
 }
 
+/// One read that brought bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Read {
+    /// Its number on the connection, from 1.
+    pub number: u64,
+    /// When its last byte arrived.
+    pub stamp: Stamp,
+    /// None of its bytes had arrived before this, in nanoseconds.
+    pub earliest_ns: u64,
+    /// It filled the buffer: the next one may bring bytes that arrived together with these.
+    filled: bool,
+}
+
 impl Traffic {
-    /// Reads that brought bytes so far.
+    /// The last read that brought bytes; its number is 0 when there was none.
     #[must_use]
-    pub fn reads(&self) -> u64 {
-        self.reads.get()
+    pub fn last_read(&self) -> Read {
+        self.last_read.get()
     }
 
     /// Bytes read so far, headers and framing included.
@@ -34,54 +46,53 @@ impl Traffic {
         self.read_bytes.get()
     }
 
-    /// When the last read brought bytes, in nanoseconds.
-    #[must_use]
-    pub fn last_read_ns(&self) -> u64 {
-        self.last_read_ns.get()
-    }
-
     /// Just before the last write call that took bytes, in nanoseconds.
     #[must_use]
     pub fn last_write_ns(&self) -> u64 {
         self.last_write_ns.get()
     }
+
+    /// Notes a read. `turn_earliest_ns` says since when its bytes can have waited to be looked at.
+    fn read(&self, stamp: Stamp, bytes: usize, filled: bool, turn_earliest_ns: Option<u64>) {
+        let before = self.last_read.get();
+        let since_ns = if before.filled { before.earliest_ns } else { before.stamp.arrival_ns };
+        let earliest_ns = since_ns.max(turn_earliest_ns.unwrap_or(0)).min(stamp.arrival_ns);
+        self.last_read.set(Read { number: before.number + 1, stamp, earliest_ns, filled });
+        self.read_bytes.set(self.read_bytes.get() + bytes as u64);
+    }
+}
+
+/// The kinds of byte stream at the bottom.
+#[derive(Debug)]
+pub enum Raw {
+    /// TCP.
+    Tcp(TcpStream),
+    /// An in-memory pipe, for simulations.
+    Pipe(DuplexStream),
 }
 
 /// A byte stream that notes its traffic.
 #[derive(Debug)]
-pub struct Stamped<T> {
-    inner: T,
-    clock: Clock,
+pub struct Stamped {
+    raw: Raw,
+    stamper: Rc<Stamper>,
     traffic: Rc<Traffic>,
 }
 
-impl<T> Stamped<T> {
-    /// Wraps a stream; its traffic is noted on the given clock.
-    pub fn new(inner: T, clock: Clock) -> (Self, Rc<Traffic>) {
-        let traffic = Rc::new(Traffic::default());
-        (Self { inner, clock, traffic: Rc::clone(&traffic) }, traffic)
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Stamped<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        let got = (buf.filled().len() - before) as u64;
-        if got > 0 {
-            self.traffic.last_read_ns.set(self.clock.now());
-            self.traffic.reads.set(self.traffic.reads.get() + 1);
-            self.traffic.read_bytes.set(self.traffic.read_bytes.get() + got);
+impl Stamped {
+    /// Wraps a stream; its reads are stamped by `stamper`.
+    pub fn new(raw: Raw, stamper: &Rc<Stamper>) -> (Self, Rc<Traffic>) {
+        if let Raw::Tcp(stream) = &raw {
+            stamper.receiver().ask_for_stamps(stream);
         }
-        Poll::Ready(Ok(()))
+        let traffic = Rc::new(Traffic::default());
+        (Self { raw, stamper: Rc::clone(stamper), traffic: Rc::clone(&traffic) }, traffic)
     }
-}
 
-impl<T: AsyncWrite + Unpin> Stamped<T> {
     /// Runs one write call and notes the instant before it when it took bytes.
-    fn noting(&mut self, write: impl FnOnce(Pin<&mut T>) -> Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let at = self.clock.now();
-        let taken = ready!(write(Pin::new(&mut self.inner)))?;
+    fn noting(&mut self, write: impl FnOnce(&mut Raw) -> Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let at = self.stamper.clock().now();
+        let taken = ready!(write(&mut self.raw))?;
         if taken > 0 {
             self.traffic.last_write_ns.set(at);
         }
@@ -89,9 +100,38 @@ impl<T: AsyncWrite + Unpin> Stamped<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Stamped<T> {
+impl AsyncRead for Stamped {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { raw, stamper, traffic } = &mut *self;
+        let before = buf.filled().len();
+        let wall_ns = match raw {
+            Raw::Tcp(stream) => ready!(stamper.receiver().poll_receive(stream, cx, buf))?,
+            Raw::Pipe(pipe) => {
+                ready!(Pin::new(pipe).poll_read(cx, buf))?;
+                None
+            }
+        };
+        let got = buf.filled().len() - before;
+        if got > 0 {
+            let stamp = stamper.stamp(wall_ns, traffic.last_read().stamp.arrival_ns);
+            traffic.read(stamp, got, buf.remaining() == 0, stamper.clock().turn_earliest_ns());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Runs `$call` on whichever stream `$self` is.
+macro_rules! each {
+    ($kind:ident: $($variant:ident)|+, $self:expr, $io:ident => $call:expr) => {
+        match $self {
+            $($kind::$variant($io) => $call,)+
+        }
+    };
+}
+
+impl AsyncWrite for Stamped {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.noting(|inner| inner.poll_write(cx, buf))
+        self.noting(|raw| each!(Raw: Tcp | Pipe, raw, io => Pin::new(io).poll_write(cx, buf)))
     }
 
     fn poll_write_vectored(
@@ -99,53 +139,40 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stamped<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.noting(|inner| inner.poll_write_vectored(cx, bufs))
+        self.noting(|raw| each!(Raw: Tcp | Pipe, raw, io => Pin::new(io).poll_write_vectored(cx, bufs)))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        each!(Raw: Tcp | Pipe, &self.raw, io => io.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        each!(Raw: Tcp | Pipe, &mut self.raw, io => Pin::new(io).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        each!(Raw: Tcp | Pipe, &mut self.raw, io => Pin::new(io).poll_shutdown(cx))
     }
 }
 
-/// The kinds of stream that an invocation runs over.
+/// What an invocation runs over; the stamps are always those of the stream at the bottom.
 #[derive(Debug)]
 pub enum Wire {
-    /// TCP in the clear.
-    Tcp(Stamped<TcpStream>),
-    /// TLS over TCP; the stamps are those of the socket below.
-    Tls(Box<TlsStream<Stamped<TcpStream>>>),
-    /// An in-memory pipe, for simulations.
-    Pipe(Stamped<DuplexStream>),
-}
-
-/// Runs `$call` on whichever stream a [`Wire`] is.
-macro_rules! each_wire {
-    ($self:expr, $io:ident => $call:expr) => {
-        match $self {
-            Wire::Tcp($io) => $call,
-            Wire::Tls($io) => $call,
-            Wire::Pipe($io) => $call,
-        }
-    };
+    /// In the clear.
+    Clear(Stamped),
+    /// TLS.
+    Tls(Box<TlsStream<Stamped>>),
 }
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each_wire!(&mut *self, io => Pin::new(io).poll_read(cx, buf))
+        each!(Wire: Clear | Tls, &mut *self, io => Pin::new(io).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        each_wire!(&mut *self, io => Pin::new(io).poll_write(cx, buf))
+        each!(Wire: Clear | Tls, &mut *self, io => Pin::new(io).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -153,18 +180,44 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each_wire!(&mut *self, io => Pin::new(io).poll_write_vectored(cx, bufs))
+        each!(Wire: Clear | Tls, &mut *self, io => Pin::new(io).poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
-        each_wire!(self, io => io.is_write_vectored())
+        each!(Wire: Clear | Tls, self, io => io.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each_wire!(&mut *self, io => Pin::new(io).poll_flush(cx))
+        each!(Wire: Clear | Tls, &mut *self, io => Pin::new(io).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each_wire!(&mut *self, io => Pin::new(io).poll_shutdown(cx))
+        each!(Wire: Clear | Tls, &mut *self, io => Pin::new(io).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(arrival_ns: u64) -> Stamp {
+        Stamp { arrival_ns, kernel: true }
+    }
+
+    #[test]
+    fn a_read_says_how_long_before_its_stamp_its_first_byte_can_have_come() {
+        let traffic = Traffic::default();
+        let earliest_ns = || traffic.last_read().earliest_ns;
+        traffic.read(kernel(1_000), 10, false, None);
+        assert_eq!(earliest_ns(), 0, "nothing is known");
+        traffic.read(kernel(2_000), 10, false, Some(500));
+        assert_eq!(earliest_ns(), 1_000, "the read before it left nothing behind");
+        traffic.read(kernel(3_000), 10, true, Some(2_700));
+        assert_eq!(earliest_ns(), 2_700, "nor had the loop's turn before it");
+        traffic.read(kernel(3_100), 10, false, Some(2_600));
+        assert_eq!(earliest_ns(), 2_700, "the buffer was full: the rest came no earlier than the first part");
+        traffic.read(kernel(4_000), 10, false, Some(4_200));
+        assert_eq!(earliest_ns(), 4_000, "it woke the thread");
+        assert_eq!((traffic.last_read().number, traffic.read_bytes()), (5, 50));
     }
 }

@@ -11,6 +11,8 @@ pub mod invoke;
 pub mod io;
 pub mod preflight;
 pub mod request;
+mod socket;
+pub mod stamper;
 pub mod target;
 pub mod tls;
 
@@ -20,4 +22,5 @@ mod tests;
 pub use dial::Dialer;
 pub use invoke::{Client, Seen, Slot};
 pub use request::Template;
+pub use stamper::Stamper;
 pub use target::{Base, Key};

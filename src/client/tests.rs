@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::LocalSet;
 
-use super::{Base, Client, Dialer, Seen, Template};
+use super::{Base, Client, Dialer, Seen, Stamper, Template};
 use crate::clock::Clock;
 use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Phase, Record};
@@ -89,7 +89,7 @@ fn invoke(script: Vec<Step>) -> (Record, Vec<u64>, usize) {
         };
         let mut events = 0;
         let mut watch = |seen: Seen<'_>| events += usize::from(matches!(seen, Seen::Event(..)));
-        let mut slot = client.slot();
+        let mut slot = client.slot(&Stamper::new(clock));
         let (record, gaps_ns) = slot.invoke(start, "Hello", Vec::new(), std::future::pending(), &mut watch).await;
         (record, gaps_ns, events)
     })

@@ -11,9 +11,12 @@ mod sleep;
 #[cfg(target_os = "linux")]
 mod sleeper;
 mod timer;
+mod turn;
+pub mod wall;
 
 pub use sleep::Sleep;
 pub use timer::Timer;
+pub use turn::watch_turns;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -81,6 +84,25 @@ impl Clock {
             Source::Monotonic { origin_ns } => Some(origin_ns),
             Source::Tokio { .. } => None,
         }
+    }
+
+    /// One reading of the wall clock between two of this one; none where time is virtual or the platform's wall clock
+    /// is not what the kernel stamps with.
+    #[must_use]
+    pub fn reading(&self) -> Option<wall::Reading> {
+        self.monotonic_ns()?;
+        Some(wall::Reading { before_ns: self.now(), wall_ns: wall_unix_ns(), after_ns: self.now() })
+    }
+
+    /// The earliest at which something that the current turn of the worker's loop was woken for can have happened,
+    /// in nanoseconds; none when the runtime's turns are not watched ([`watch_turns`]).
+    #[must_use]
+    pub fn turn_earliest_ns(&self) -> Option<u64> {
+        #[cfg(target_os = "linux")]
+        if let Source::Monotonic { origin_ns } = self.source {
+            return turn::earliest_ns().map(|at_ns| at_ns.saturating_sub(origin_ns));
+        }
+        None
     }
 
     /// Waits until the given nanosecond since the origin; returns at once when it has passed.

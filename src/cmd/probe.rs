@@ -8,7 +8,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Exit;
 use crate::client::preflight::preflight;
-use crate::client::{Base, Client, Dialer, Key, Seen, Template, tls};
+use crate::client::{Base, Client, Dialer, Key, Seen, Stamper, Template, tls};
 use crate::clock::Clock;
 use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Record};
@@ -88,7 +88,8 @@ async fn invoke(client: &Client, profile: &Profile, clock: Clock, lines: &mut Ve
             });
         }
     };
-    client.slot().invoke(start, &planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0
+    let mut slot = client.slot(&Stamper::new(clock));
+    slot.invoke(start, &planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0
 }
 
 /// The start of some data in one line, safe for a terminal.

@@ -54,15 +54,19 @@ pub struct Watch {
     pub stall_ns: u64,
 }
 
-/// One read that brought body bytes: its number on the connection and its two stamps.
+/// One read that brought body bytes: its number on the connection and its stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
     /// Number of the read on its connection.
     pub read: u64,
-    /// When the bytes arrived, in nanoseconds.
+    /// When the bytes arrived, in nanoseconds: exact for the last of them, the latest possible for the others.
     pub arrival_ns: u64,
+    /// When the first of the bytes can have arrived at the earliest, in nanoseconds.
+    pub earliest_ns: u64,
     /// When they were handled, in nanoseconds.
     pub handled_ns: u64,
+    /// `arrival_ns` is the kernel's; else it was taken in user space, and is the latest possible for all bytes.
+    pub kernel: bool,
 }
 
 /// What the client must do when a deadline has passed.

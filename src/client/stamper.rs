@@ -1,0 +1,207 @@
+//! When bytes arrived: the kernel's receive stamps, brought onto the run's clock.
+//!
+//! One [`Stamper`] serves all connections of a worker. The kernel stamps with the wall clock; how that lies to the run's
+//! clock is read once a millisecond while bytes come, so that a step of the wall clock spoils at most the stamps of a
+//! millisecond, which are counted. Where a stamp is missing, or the platform has none, the instant just after the read
+//! takes its place.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::socket::Receiver;
+use crate::clock::{Clock, wall};
+use crate::units::NS_PER_MS;
+
+/// How often the wall clock is read beside the run's clock while bytes come.
+const READING_EVERY_NS: u64 = NS_PER_MS;
+/// Readings before the first stamp: each can be wide when the thread is interrupted, the best of a few is not.
+const FIRST_READINGS: usize = 16;
+
+/// Stamps the reads of one worker.
+#[derive(Debug)]
+pub struct Stamper {
+    clock: Clock,
+    mapping: RefCell<Option<wall::Mapping>>,
+    next_reading_ns: Cell<u64>,
+    /// Reads that the kernel stamped since the wall clock was last read.
+    since_reading: Cell<u64>,
+    figures: Cell<Figures>,
+    receiver: Receiver,
+}
+
+/// What a worker's stamps are worth; the certificate states it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Reads with a kernel stamp.
+    pub kernel_reads: u64,
+    /// Reads without one, stamped just after the read.
+    pub user_reads: u64,
+    /// Kernel stamps that mapped later than the read, and were set to it.
+    pub moved_earlier: u64,
+    /// Kernel stamps that mapped earlier than the read before them on their connection, and were set to that.
+    pub moved_later: u64,
+    /// The largest of those moves, in nanoseconds.
+    pub moved_ns_max: u64,
+    /// Kernel stamps taken within the millisecond in which the wall clock was set: off by up to the step.
+    pub in_doubt: u64,
+    /// The mapping of the wall clock.
+    pub mapping: wall::Seen,
+}
+
+impl Figures {
+    /// Adds what another worker's stamps are worth.
+    pub fn merge(&mut self, other: &Self) {
+        self.kernel_reads += other.kernel_reads;
+        self.user_reads += other.user_reads;
+        self.moved_earlier += other.moved_earlier;
+        self.moved_later += other.moved_later;
+        self.moved_ns_max = self.moved_ns_max.max(other.moved_ns_max);
+        self.in_doubt += other.in_doubt;
+        self.mapping.readings += other.mapping.readings;
+        self.mapping.error_ns_max = self.mapping.error_ns_max.max(other.mapping.error_ns_max);
+        // All workers watch the same wall clock.
+        self.mapping.steps = self.mapping.steps.max(other.mapping.steps);
+        self.mapping.step_ns_max = self.mapping.step_ns_max.max(other.mapping.step_ns_max);
+        self.mapping.drift_ns = self.mapping.drift_ns.max(other.mapping.drift_ns);
+    }
+}
+
+/// The stamp of one read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// When its last byte arrived, in nanoseconds.
+    pub arrival_ns: u64,
+    /// The kernel said so; else it is the instant just after the read.
+    pub kernel: bool,
+}
+
+impl Stamper {
+    /// A stamper for the connections of one worker.
+    #[must_use]
+    pub fn new(clock: Clock) -> Rc<Self> {
+        let mut mapping = clock.reading().map(wall::Mapping::new);
+        if let Some(mapping) = &mut mapping {
+            for reading in (1..FIRST_READINGS).filter_map(|_| clock.reading()) {
+                mapping.observe(reading);
+            }
+        }
+        Rc::new(Self {
+            clock,
+            receiver: Receiver::new(mapping.is_some()),
+            mapping: RefCell::new(mapping),
+            next_reading_ns: Cell::new(clock.now().saturating_add(READING_EVERY_NS)),
+            since_reading: Cell::new(0),
+            figures: Cell::default(),
+        })
+    }
+
+    /// What the stamps so far are worth.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let mapping = self.mapping.borrow().as_ref().map(wall::Mapping::seen).unwrap_or_default();
+        Figures { mapping, ..self.figures.get() }
+    }
+
+    /// The run's clock.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// What reads sockets.
+    pub(super) fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// The stamp of a read that has just returned, given the kernel's stamp on the wall clock and the stamp of the read
+    /// before it on the same connection, all in nanoseconds.
+    pub(super) fn stamp(&self, wall_ns: Option<u64>, before_ns: u64) -> Stamp {
+        let now_ns = self.clock.now();
+        let mut figures = self.figures.get();
+        let stamp = match (wall_ns, &mut *self.mapping.borrow_mut()) {
+            (Some(wall_ns), Some(mapping)) => {
+                figures.kernel_reads += 1;
+                self.since_reading.set(self.since_reading.get() + 1);
+                let arrival_ns = self.place(wall_ns, (before_ns, now_ns), mapping, &mut figures);
+                Stamp { arrival_ns, kernel: true }
+            }
+            _ => {
+                figures.user_reads += 1;
+                Stamp { arrival_ns: now_ns, kernel: false }
+            }
+        };
+        self.figures.set(figures);
+        stamp
+    }
+
+    /// Maps a kernel stamp to between the stamp before it and now. One that lies outside is mapped again after a fresh
+    /// reading of the wall clock, and moved when it still does.
+    fn place(
+        &self,
+        wall_ns: u64,
+        (before_ns, now_ns): (u64, u64),
+        mapping: &mut wall::Mapping,
+        figures: &mut Figures,
+    ) -> u64 {
+        if now_ns >= self.next_reading_ns.get() {
+            self.read_wall(mapping, now_ns, figures);
+        }
+        let mut at_ns = mapping.map(wall_ns);
+        if at_ns < before_ns || now_ns < at_ns {
+            self.read_wall(mapping, now_ns, figures);
+            at_ns = mapping.map(wall_ns);
+        }
+        let placed_ns = at_ns.max(before_ns).min(now_ns);
+        figures.moved_earlier += u64::from(placed_ns < at_ns);
+        figures.moved_later += u64::from(at_ns < placed_ns);
+        figures.moved_ns_max = figures.moved_ns_max.max(at_ns.abs_diff(placed_ns));
+        placed_ns
+    }
+
+    fn read_wall(&self, mapping: &mut wall::Mapping, now_ns: u64, figures: &mut Figures) {
+        let Some(reading) = self.clock.reading() else { return };
+        let doubtful = self.since_reading.take();
+        if mapping.observe(reading) {
+            figures.in_doubt += doubtful;
+        }
+        self.next_reading_ns.set(now_ns.saturating_add(READING_EVERY_NS));
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_stamp_outside_of_the_read_is_moved_and_counted() {
+        let clock = Clock::start();
+        let stamper = Stamper::new(clock);
+        let wall_of = |at_ns: u64| clock.wall_unix_ns() + at_ns;
+        let (before_ns, future_ns) = (clock.now(), clock.now() + 3_600_000_000_000);
+        let late = stamper.stamp(Some(wall_of(future_ns)), before_ns);
+        assert!(late.kernel && (before_ns..=clock.now()).contains(&late.arrival_ns));
+        let figures = stamper.figures();
+        assert_eq!((figures.kernel_reads, figures.moved_earlier, figures.moved_later), (1, 1, 0));
+        let early = stamper.stamp(Some(wall_of(0) - 1_000_000_000), before_ns);
+        assert_eq!(early.arrival_ns, before_ns);
+        let figures = stamper.figures();
+        assert_eq!((figures.kernel_reads, figures.moved_earlier, figures.moved_later), (2, 1, 1));
+        assert!(figures.moved_ns_max > 1_000_000_000, "{figures:?}");
+        assert_eq!((figures.mapping.steps, figures.in_doubt), (0, 0), "the wall clock is not to blame");
+    }
+
+    #[test]
+    fn without_a_kernel_stamp_the_instant_of_the_read_is_taken_and_counted() {
+        let clock = Clock::start();
+        let stamper = Stamper::new(clock);
+        let before_ns = clock.now();
+        let stamp = stamper.stamp(None, 0);
+        assert!(!stamp.kernel && stamp.arrival_ns >= before_ns);
+        assert_eq!((stamper.figures().kernel_reads, stamper.figures().user_reads), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn virtual_time_has_no_kernel_stamps() {
+        let stamper = Stamper::new(Clock::start());
+        assert_eq!(stamper.stamp(Some(1), 0), Stamp { arrival_ns: 0, kernel: false });
+    }
+}
