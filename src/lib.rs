@@ -21,7 +21,7 @@
 //! | L0 foundations | [`units`] · [`clock`] · [`seed`] | anything of ours |
 //! | L1 pure engines | [`sse`] · [`stats`] | clock, async, files |
 //! | L2 vocabulary | [`agent`] · [`metrics`] · [`profile`] · [`runfile`] | sockets |
-//! | L3 I/O | [`client`] · [`driver`] | reports, the command line |
+//! | L3 I/O | [`client`] · [`driver`] · [`mock`] | reports, the command line |
 //! | L6 edge | [`cli`] · [`cmd`] | |
 //!
 //! # Invariants, stated as absences
@@ -36,6 +36,7 @@ pub mod clock;
 pub mod cmd;
 pub mod driver;
 pub mod metrics;
+pub mod mock;
 pub mod profile;
 pub mod runfile;
 pub mod seed;

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["units", "clock", "seed"],
     &["sse", "stats"],
     &["agent", "metrics", "profile", "runfile"],
-    &["client", "driver"],
+    &["client", "driver", "mock"],
     &["cli", "cmd"],
 ];
 
@@ -114,10 +114,26 @@ fn every_profile_loads_and_says_why() {
     let mut seen = 0;
     for entry in fs::read_dir("profiles").unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let text = fs::read_to_string(&path).unwrap();
         let profile = plimsoll::profile::Profile::parse(&path.display().to_string(), &text, Vec::new()).unwrap();
         assert!(!profile.why.is_empty(), "{}", path.display());
         seen += 1;
     }
     assert!(seen > 0, "profiles were found");
+}
+
+#[test]
+fn every_script_of_the_mock_loads_and_says_why() {
+    let mut seen = 0;
+    for entry in fs::read_dir("profiles/mock").unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let script = plimsoll::profile::script::Script::parse(&path.display().to_string(), &text).unwrap();
+        assert!(script.why.is_some_and(|why| !why.is_empty()), "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen > 0, "scripts were found");
 }

@@ -7,3 +7,6 @@ pub mod task;
 pub use event::{Envelope, EnvelopeError, EventKind, ToolCall};
 pub use request::{Input, OutputFormat, ReasoningEffort, Request, ThinkMode, User};
 pub use task::{Status, Task, Tokens};
+
+/// The header that tells a mock which place in the plan an invocation has; it is sent to a mock only.
+pub const PLAN_INDEX_HEADER: &str = "x-plimsoll-plan-index";

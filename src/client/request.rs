@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 
 use super::connection::Version;
 use super::target::{Base, Key};
+use crate::agent::PLAN_INDEX_HEADER;
 use crate::profile::Target;
-
-/// Tells the mock which place in the plan an invocation has; sent to the mock only.
-pub const PLAN_INDEX_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-plan-index");
 
 /// How plimsoll names itself.
 pub const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
@@ -78,7 +76,7 @@ impl Template {
             request.headers_mut().remove(header::HOST);
         }
         if self.to_mock {
-            request.headers_mut().insert(PLAN_INDEX_HEADER, HeaderValue::from(plan_index));
+            request.headers_mut().insert(HeaderName::from_static(PLAN_INDEX_HEADER), HeaderValue::from(plan_index));
         }
         request
     }

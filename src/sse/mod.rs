@@ -4,6 +4,7 @@
 //! CR ends its line at once and a following LF is swallowed, so no event waits for the next byte. Never done here:
 //! reconnecting, and stopping at any sentinel in the data.
 
+pub mod encoder;
 pub mod event;
 pub mod parser;
 #[cfg(test)]
@@ -11,5 +12,6 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use encoder::{Encoder, Fields, LineEnd};
 pub use event::Event;
 pub use parser::{Counts, Error, Events, Limits, Parser};

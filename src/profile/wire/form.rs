@@ -8,6 +8,7 @@ use super::document::{self, Node, Value};
 use super::keys::{self, Default, KEYS, Key};
 use super::kind::{Checked, Kind};
 use super::problem::{Fault, Origin, Problem};
+use crate::profile::script::Distribution;
 
 /// The accepted values by their shown path (`turn[0].prompt`), and every problem so far.
 #[derive(Debug)]
@@ -189,6 +190,38 @@ impl Form {
         }
     }
 
+    /// A list of texts.
+    pub(super) fn texts(&self, shown: &str) -> Vec<String> {
+        match self.value(shown) {
+            Some(Checked::Json(Json::Array(list))) => {
+                list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A distribution, or its default.
+    pub(super) fn spread(&self, shown: &str) -> Option<Distribution> {
+        match self.value(shown)? {
+            Checked::Spread(distribution) => Some(distribution),
+            _ => None,
+        }
+    }
+
+    /// A list of whole numbers.
+    pub(super) fn numbers(&self, shown: &str) -> Vec<u64> {
+        match self.value(shown) {
+            Some(Checked::Numbers(numbers)) => numbers,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether any key of this section was written, rightly or not.
+    pub(super) fn has_section(&self, section: &str) -> bool {
+        let within = |key: &str| key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.values.keys().any(|key| within(key)) || self.problems.iter().any(|problem| within(&problem.key))
+    }
+
     /// What was written under `section`, as nested JSON.
     pub(super) fn section(&self, section: &str) -> Json {
         let prefix = format!("{section}.");
@@ -217,6 +250,8 @@ fn json(value: &Checked) -> Json {
         Checked::Amount(amount) => Json::from(*amount),
         Checked::Flag(flag) => Json::from(*flag),
         Checked::Json(json) => json.clone(),
+        // No section that is passed on as JSON has keys of these kinds.
+        Checked::Spread(_) | Checked::Numbers(_) => Json::Null,
         Checked::Headers(headers) => headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
 }

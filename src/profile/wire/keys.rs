@@ -3,6 +3,7 @@
 //! This table is what the validation reads and what the README's reference is rendered from.
 
 use super::kind::Kind;
+use crate::profile::script::FaultKind;
 
 /// What holds when a key is not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ const ANY_TIME: Kind = Kind::Duration { zero: true };
 const TIME: Kind = Kind::Duration { zero: false };
 /// An agent's own default holds for what a request does not say.
 const NOT_SENT: Default = Default::Absent("not sent");
+/// An effect holds for every request that its conditions do not shut out.
+const ANY: Default = Default::Absent("any");
 
 /// Every key, in the order of the reference.
 #[rustfmt::skip]
@@ -112,7 +115,75 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("request.test_run_node_id", Kind::Text, NOT_SENT, "The workflow node under test."),
     key("request.extra", Kind::Json, Default::Value("{}"), "Fields that this list does not have, sent as they stand at the top of the body."),
 
-    key("mock", Kind::Script, Default::Value("{}"), "What the embedded mock does with an invocation; used when the target is `mock`."),
+
+    key("mock.why", Kind::Filled, Default::Absent("required in a script file"), "Why this script exists. The mock's keys hold when the target is `mock`; without any, the built-in script holds (`profiles/mock/agent.toml`). In a script file they stand without `mock.`"),
+    key("mock.headers", Kind::Times, Default::Value("\"0s\""), "From the request to the headers."),
+    key("mock.created", Kind::Times, Default::Value("\"0s\""), "From the headers to `task_created`."),
+    key("mock.queue", Kind::Times, Default::Value("\"0s\""), "From `task_created` to `executing`, not counting the wait for a slot."),
+    key("mock.think_steps", Kind::Counts { max: 1_000 }, Default::Value("0"), "How many `think` events come."),
+    key("mock.think", Kind::Times, Default::Value("\"0s\""), "From each `think` event to what follows it."),
+    key("mock.first_chunk", Kind::Times, Default::Value("\"250ms\""), "From the last event before it to the first chunk."),
+    key("mock.chunks", Kind::Counts { max: 10_000_000 }, Default::Value("36"), "How many chunks come."),
+    key("mock.chunk_chars", Kind::Counts { max: 1_000_000 }, Default::Value("12"), "How many characters a chunk has."),
+    key("mock.gap", Kind::Times, Default::Value("\"20ms\""), "Between neighbouring chunks."),
+    key("mock.closing", Kind::Times, Default::Value("\"0s\""), "From the last chunk to `task_finished`."),
+    key("mock.result_chars", Kind::Counts { max: 100_000_000 }, Default::Absent("the answer's own"), "How many characters the task's result has."),
+    key("mock.writes", Kind::OneOf(&["each", "together"]), Default::Value("\"each\""), "Each event is a write of its own, or those that are due at the same instant share one."),
+    key("mock.ping", TIME, Default::Absent("none"), "A comment comes whenever nothing else came for this long."),
+    key("mock.slower_per_turn", Kind::Amount, Default::Value("0"), "Every further turn of a conversation takes longer by this share of the first."),
+    key("mock.tool[].name", Kind::Name, Default::Required("each tool has a name, as name = \"…\""), "A tool that may be called, in this order."),
+    key("mock.tool[].probability", Kind::Share, Default::Value("1"), "Whether an invocation calls it at all."),
+    key("mock.tool[].calls", Kind::Counts { max: 1_000 }, Default::Value("1"), "How often, then."),
+    key("mock.tool[].time", Kind::Times, Default::Value("\"100ms\""), "From each request to its result."),
+    key("mock.tool[].result_chars", Kind::Counts { max: 1_000_000 }, Default::Value("200"), "How many characters the result has; over 8,000 it is cut as the platform cuts it."),
+    key("mock.tool[].error_probability", Kind::Share, Default::Value("0"), "How likely a call's result is an error."),
+    key("mock.sub_agent[].name", Kind::Name, Default::Required("each sub-agent has an id, as name = \"…\""), "A sub-agent that may be triggered, after the tools."),
+    key("mock.sub_agent[].probability", Kind::Share, Default::Value("1"), "Whether an invocation triggers it."),
+    key("mock.sub_agent[].time", Kind::Times, Default::Value("\"100ms\""), "From the trigger to what follows it."),
+    key("mock.effect[].when.llm_model_provider", Kind::Text, ANY, "The effect holds for this provider."),
+    key("mock.effect[].when.llm_model_name", Kind::Text, ANY, "For this model."),
+    key("mock.effect[].when.llm_reasoning_effort", Kind::OneOf(&["low", "medium", "high", "xhigh"]), ANY, "For this reasoning effort."),
+    key("mock.effect[].when.think_mode", Kind::OneOf(&["default", "harder"]), ANY, "For this think mode."),
+    key("mock.effect[].when.version", Kind::Name, ANY, "For this version of the agent."),
+    key("mock.effect[].when.agent_id", Kind::Name, ANY, "For this agent."),
+    key("mock.effect[].from_turn", Kind::Count { min: 0, max: u64::MAX }, Default::Value("0"), "From this turn of a conversation on, counted from 0."),
+    key("mock.effect[].scale.time", Kind::Factor, Default::Value("1"), "A factor on every time."),
+    key("mock.effect[].scale.queue", Kind::Factor, Default::Value("1"), "On the queueing time."),
+    key("mock.effect[].scale.think_steps", Kind::Factor, Default::Value("1"), "On the number of thinking steps."),
+    key("mock.effect[].scale.think", Kind::Factor, Default::Value("1"), "On the time of each."),
+    key("mock.effect[].scale.tool", Kind::Factor, Default::Value("1"), "On the time of tool calls."),
+    key("mock.effect[].scale.first_chunk", Kind::Factor, Default::Value("1"), "On the time before the first chunk."),
+    key("mock.effect[].scale.chunks", Kind::Factor, Default::Value("1"), "On the number of chunks."),
+    key("mock.effect[].scale.gap", Kind::Factor, Default::Value("1"), "On the gaps."),
+    key("mock.effect[].scale.closing", Kind::Factor, Default::Value("1"), "On the time before the end."),
+    key("mock.service.slots", Kind::Count { min: 1, max: 1_000_000 }, Default::Absent("no limit"), "How many tasks execute at a time; others wait, first come first served."),
+    key("mock.service.queue_max", Kind::Count { min: 0, max: u64::MAX }, Default::Absent("no limit"), "How many tasks may wait for a slot."),
+    key("mock.service.overflow", Kind::Statuses(&[429, 503]), Default::Value("429"), "The status that further ones get."),
+    key("mock.service.stretch", Kind::Amount, Default::Value("0"), "By what share a task takes longer when all slots are busy; in between in proportion."),
+    key("mock.service.rate", Kind::Positive, Default::Absent("no limit"), "Requests a second that a token bucket lets through; others get 429."),
+    key("mock.service.burst", COUNT, Default::Value("1"), "How many requests the bucket holds."),
+    key("mock.service.cold_start", Kind::Times, Default::Value("\"0s\""), "What an execution takes longer on a slot that was not used lately."),
+    key("mock.service.warm", TIME, Default::Value("\"1m\""), "How long a slot stays warm."),
+    key("mock.fault[].kind", Kind::OneOf(FaultKind::WORDS), Default::Required("each fault has a kind, as kind = \"stall\""), "What goes wrong; see `plimsoll mock --help`."),
+    key("mock.fault[].at", Kind::Indices, Default::Absent("`probability` decides"), "At these plan indices; for clients that send none, in order of arrival."),
+    key("mock.fault[].probability", Kind::Share, Default::Absent("1, or 0 beside `at`"), "At any other with this probability."),
+    key("mock.fault[].after_events", Kind::Count { min: 0, max: u64::MAX }, Default::Value("3"), "In the stream: behind this many events."),
+    key("mock.fault[].delay", ANY_TIME, Default::Absent("by kind"), "How long, where the kind has a length: `slow_headers` 1 s, `drip` 1 ms a byte, `stall` without end."),
+    key("mock.fault[].bytes", Kind::Size { min: 0, max: 1 << 30 }, Default::Value("\"1MiB\""), "How large a `huge_event` is."),
+    key("mock.fault[].status", Kind::Count { min: 400, max: 599 }, Default::Value("500"), "Which `status`."),
+    key("mock.shape.connected", Kind::Flag, Default::Value("false"), "A `connected` event comes first."),
+    key("mock.shape.think_text", Kind::Flag, Default::Value("false"), "`think` carries a text instead of an object."),
+    key("mock.shape.identity", Kind::Flag, Default::Value("true"), "Each event has an `identity`, which is null."),
+    key("mock.shape.trim_result", Kind::Flag, Default::Value("false"), "The result in `task_finished` is cut and marked `_result_truncated`; Get Task has it whole."),
+    key("mock.shape.unknown_agent", Kind::Statuses(&[404, 403]), Default::Value("404"), "The status for an agent that is not in `access.agents`."),
+    key("mock.shape.busy", Kind::OneOf(&["interleave", "refuse"]), Default::Value("\"interleave\""), "What a second request on a task that is still executing gets: it runs beside the first, or 409."),
+    key("mock.shape.nested_detail", Kind::Flag, Default::Value("false"), "The detail of a 429 lies three levels deep."),
+    key("mock.shape.hang_up", Kind::OneOf(&["continue", "stop"]), Default::Value("\"continue\""), "What the end of the connection does to its task."),
+    key("mock.access.accept", Kind::Texts, Default::Absent("any, or none at all"), "Made-up keys that the mock takes; others get 401."),
+    key("mock.access.forbid", Kind::Texts, Default::Absent("none"), "Made-up keys that get 403."),
+    key("mock.access.agents", Kind::Texts, Default::Absent("any"), "Agents that exist."),
+    key("mock.replay.files", Kind::Texts, Default::Absent("nothing is replayed"), "Recordings (`probe --record`) that are replayed instead of all the above, by plan index."),
+    key("mock.replay.speed", Kind::Positive, Default::Value("1"), "2 replays in half the time."),
 ];
 
 /// The key at exactly this path.

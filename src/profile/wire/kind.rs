@@ -5,7 +5,8 @@ use serde_json::Value as Json;
 
 use super::document::{Node, Value};
 use super::problem::Fault;
-use super::url;
+use super::{spread, url};
+use crate::profile::script::Distribution;
 use crate::units;
 
 /// The type of a key's value.
@@ -43,8 +44,20 @@ pub(in crate::profile) enum Kind {
     Json,
     /// A list of such tables.
     JsonList,
-    /// The mock's script.
-    Script,
+    /// A distribution of durations.
+    Times,
+    /// A distribution of whole numbers up to `max`.
+    Counts { max: u64 },
+    /// A number from 0 to 1.
+    Share,
+    /// A finite number over 0.
+    Positive,
+    /// A finite factor, 0 included.
+    Factor,
+    /// One of these HTTP statuses.
+    Statuses(&'static [u64]),
+    /// A list of whole numbers.
+    Indices,
 }
 
 /// A value that its kind accepted.
@@ -57,6 +70,8 @@ pub(super) enum Checked {
     Flag(bool),
     Json(Json),
     Headers(Vec<(String, String)>),
+    Spread(Distribution),
+    Numbers(Vec<u64>),
 }
 
 /// The longest name that is accepted: what fits into one file name with a date before it.
@@ -115,8 +130,21 @@ impl Kind {
             Self::Amount => "a number of at least 0, such as 0.02".into(),
             Self::Texts => "a list of texts, such as [\"a\", \"b\"]".into(),
             Self::Headers => "a table of names and texts, such as { x-team = \"search\" }".into(),
-            Self::Json | Self::Script => "a table".into(),
+            Self::Json => "a table".into(),
             Self::JsonList => "a list of tables".into(),
+            Self::Times => {
+                "a duration such as \"250ms\", or a distribution of them such as { exponential = \"20ms\" }".into()
+            }
+            Self::Counts { max } => {
+                format!("a whole number up to {max}, or a distribution of them such as {{ uniform = [1, 5] }}")
+            }
+            Self::Share => "a number from 0 to 1".into(),
+            Self::Positive => "a number over 0".into(),
+            Self::Factor => "a factor of at least 0, such as 1.2".into(),
+            Self::Statuses(statuses) => {
+                format!("one of {}", statuses.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Self::Indices => "a list of whole numbers, such as [0, 7]".into(),
         }
     }
 
@@ -132,9 +160,15 @@ impl Kind {
             Self::Count { .. } => "integer".into(),
             Self::Duration { .. } => "duration".into(),
             Self::Size { .. } => "size".into(),
-            Self::Amount => "number".into(),
+            Self::Amount | Self::Share | Self::Positive | Self::Factor => "number".into(),
             Self::Texts => "list of texts".into(),
-            Self::Headers | Self::Json | Self::Script => "table".into(),
+            Self::Times => "durations".into(),
+            Self::Counts { .. } => "integers".into(),
+            Self::Statuses(statuses) => {
+                statuses.iter().map(|status| format!("`{status}`")).collect::<Vec<_>>().join(", ")
+            }
+            Self::Indices => "list of integers".into(),
+            Self::Headers | Self::Json => "table".into(),
             Self::JsonList => "list of tables".into(),
         }
     }
@@ -154,9 +188,15 @@ impl Kind {
             Self::Headers => headers(node).map(Checked::Headers),
             Self::Variable => self.variable(node),
             Self::Url => url::base(text(node).ok_or_else(refuse)?).map(Checked::Text),
-            Self::Json | Self::Script | Self::JsonList => self.json(node).ok_or_else(refuse),
+            Self::Json | Self::JsonList => self.json(node).ok_or_else(refuse),
+            Self::Times => spread::times(node).map(Checked::Spread).map_err(|fault| fault.unwrap_or_else(refuse)),
+            Self::Counts { max } => {
+                spread::counts(node, max).map(Checked::Spread).map_err(|fault| fault.unwrap_or_else(refuse))
+            }
+            Self::Indices => indices(node).ok_or_else(refuse),
             Self::Texts => texts(node).ok_or_else(refuse),
-            Self::Flag | Self::Count { .. } | Self::Amount => self.plain(node).ok_or_else(refuse),
+            Self::Flag | Self::Count { .. } | Self::Statuses(_) => self.plain(node).ok_or_else(refuse),
+            Self::Amount | Self::Share | Self::Positive | Self::Factor => self.amount(node).ok_or_else(refuse),
             Self::Duration { .. } | Self::Size { .. } => self.measure(node).ok_or_else(refuse),
             _ => self.word_like(node).ok_or_else(refuse),
         }
@@ -188,12 +228,26 @@ impl Kind {
                 let number = u64::try_from(*number).ok()?;
                 (min..=max).contains(&number).then_some(Checked::Number(number))
             }
-            (Self::Amount, Value::Float(number)) => {
-                (number.is_finite() && *number >= 0.0).then_some(Checked::Amount(*number))
+            (Self::Statuses(statuses), Value::Integer(number)) => {
+                let number = u64::try_from(*number).ok()?;
+                statuses.contains(&number).then_some(Checked::Number(number))
             }
-            (Self::Amount, Value::Integer(number)) => (*number >= 0).then_some(Checked::Amount(*number as f64)),
             _ => None,
         }
+    }
+
+    fn amount(self, node: &Node) -> Option<Checked> {
+        let number = match node.value {
+            Value::Float(number) => number,
+            Value::Integer(number) => number as f64,
+            _ => return None,
+        };
+        let accepted = match self {
+            Self::Share => (0.0..=1.0).contains(&number),
+            Self::Positive => number > 0.0,
+            _ => number >= 0.0,
+        };
+        (accepted && number.is_finite()).then_some(Checked::Amount(number))
     }
 
     fn measure(self, node: &Node) -> Option<Checked> {
@@ -232,6 +286,15 @@ fn text(node: &Node) -> Option<&str> {
 fn texts(node: &Node) -> Option<Checked> {
     let Value::List(list) = &node.value else { return None };
     list.iter().all(|item| text(item).is_some()).then(|| node.json())?.map(Checked::Json)
+}
+
+fn indices(node: &Node) -> Option<Checked> {
+    let Value::List(list) = &node.value else { return None };
+    let index = |item: &Node| match item.value {
+        Value::Integer(number) => u64::try_from(number).ok(),
+        _ => None,
+    };
+    list.iter().map(index).collect::<Option<_>>().map(Checked::Numbers)
 }
 
 /// Whether the text is one segment of a path: what RFC 3986 calls unreserved, and neither "." nor "..".

@@ -12,6 +12,8 @@ pub(super) mod kind;
 mod load;
 mod overrides;
 mod problem;
+mod script;
+mod spread;
 mod target;
 mod url;
 
@@ -21,7 +23,7 @@ pub use target::MOCK_AGENT;
 
 use form::Form;
 
-use super::{Profile, script};
+use super::Profile;
 use crate::seed::Seed;
 
 impl Profile {
@@ -60,7 +62,7 @@ fn build(form: &mut Form, file: &str) -> Profile {
         limits: load::limits(form),
         expect: load::expect(form),
         stall_ns: form.number_or_default("stall"),
-        mock: script::Script::default(),
+        mock: script::read(form),
     }
 }
 

@@ -1,0 +1,162 @@
+//! The mock agent: xpander's documented API with scripted timing, faults and a limited capacity.
+//!
+//! What it promises: each event leaves at its scripted instant, in a write of its own where the script says so, and
+//! the same seed and plan index give the same ids, texts, cuts and delays whatever the order of arrival. What it is
+//! not: an agent. [`Mock`] serves sockets on a thread of its own; [`serve_pipe`] serves an in-memory pipe on the
+//! current runtime, in virtual time when that is paused.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use thiserror::Error;
+use tokio::io::DuplexStream;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::clock::Clock;
+use crate::profile::script::Script;
+use crate::seed::Seed;
+
+mod agent;
+#[allow(dead_code, reason = "the other endpoints come next")]
+mod api;
+mod ask;
+mod flaws;
+mod http1;
+#[allow(dead_code, reason = "the other endpoints come next")]
+mod outlet;
+mod payload;
+mod performance;
+mod server;
+#[allow(dead_code, reason = "the other endpoints come next")]
+mod service;
+mod stage;
+#[allow(dead_code, reason = "the other endpoints come next")]
+mod store;
+#[allow(dead_code, reason = "the other endpoints come next")]
+mod task;
+#[cfg(test)]
+#[allow(dead_code, reason = "the other endpoints come next")]
+mod tests;
+mod text;
+mod time;
+
+pub use agent::{Agent, Served};
+
+/// Why a mock does not run.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The address can't be listened on.
+    #[error("listen on {address}: {source}{}", remedy(source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The thread or its runtime did not start.
+    #[error("start the mock's thread: {0}")]
+    Start(io::Error),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there: stop it, or choose another port (0 takes a free one)"
+        }
+        io::ErrorKind::PermissionDenied => "; choose a port of 1024 or above",
+        io::ErrorKind::AddrNotAvailable => "; choose an address of this machine, such as 127.0.0.1",
+        _ => "",
+    }
+}
+
+/// How a mock is reached.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+impl Default for Options {
+    /// A free port of the loopback interface.
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+}
+
+/// A running mock, on a thread of its own; it stops when it is dropped.
+#[derive(Debug)]
+pub struct Mock {
+    address: SocketAddr,
+    agent: Arc<Agent>,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mock {
+    /// Starts a mock that does what the script says.
+    ///
+    /// # Errors
+    /// The address can't be listened on, or the thread does not start.
+    pub fn start(script: &Script, seed: Seed, options: &Options) -> Result<Self, Error> {
+        let listener =
+            server::listen(options.listen).map_err(|source| Error::Listen { address: options.listen, source })?;
+        let address = listener.local_addr().map_err(Error::Start)?;
+        let agent = Agent::new(script.clone(), seed, Clock::start());
+        let (stop, stopped) = watch::channel(false);
+        let thread = Self::spawn(Arc::clone(&agent), listener, stopped).map_err(Error::Start)?;
+        Ok(Self { address, agent, stop, thread: Some(thread) })
+    }
+
+    fn spawn(agent: Arc<Agent>, listener: TcpListener, stopped: watch::Receiver<bool>) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        thread::Builder::new().name("mock".into()).spawn(move || {
+            LocalSet::new().block_on(&runtime, server::accept(listener, agent, stopped));
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it served so far.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        self.agent.served()
+    }
+
+    /// Stops it: nothing more is accepted, and open streams are broken off.
+    #[must_use]
+    pub fn stop(mut self) -> Served {
+        self.halt();
+        self.agent.served()
+    }
+
+    fn halt(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the mock's thread does not panic");
+        }
+    }
+}
+
+impl Drop for Mock {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+/// Serves one in-memory pipe with the code and the clock that serve sockets, until one side closes it; inside a
+/// [`LocalSet`].
+pub async fn serve_pipe(pipe: DuplexStream, agent: Arc<Agent>) {
+    agent::count(&agent.connections, 1);
+    http1::serve(pipe, agent).await;
+}

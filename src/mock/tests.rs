@@ -1,0 +1,380 @@
+//! The mock over in-memory pipes in virtual time: exact instants, every fault, every endpoint.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::LocalSet;
+
+use super::{Agent, Mock, Options, serve_pipe};
+use crate::clock::Clock;
+use crate::profile::script::{FaultKind, Script};
+use crate::seed::Seed;
+use crate::sse::Parser;
+use crate::units::{NS_PER_MS, NS_PER_S};
+
+const HI: &str = r#"{"input":{"text":"Hi"}}"#;
+
+fn script(text: &str) -> Script {
+    Script::parse("x.toml", &format!("why = \"a test\"\n{text}")).expect("a valid script")
+}
+
+/// A request as it stands on the wire.
+fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nhost: mock\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn invoke(index: u64) -> String {
+    request("POST", "/v1/agents/a1/invoke/stream", &format!("x-plimsoll-plan-index: {index}\r\n"), HI)
+}
+
+/// Runs a test in virtual time.
+fn in_virtual_time<T>(test: impl AsyncFnOnce(Clock) -> T) -> T {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async { test(Clock::start()).await })
+}
+
+/// A client's end of a pipe to the agent.
+fn connect(agent: &Arc<Agent>) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    tokio::task::spawn_local(serve_pipe(theirs, Arc::clone(agent)));
+    ours
+}
+
+/// What came back: the head, and the pieces of the body with the instant of each, in milliseconds; and how it ended.
+#[derive(Debug, Default)]
+struct Got {
+    head: String,
+    pieces: Vec<(u64, Vec<u8>)>,
+    end: &'static str,
+}
+
+impl Got {
+    fn status(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or("none")
+    }
+
+    fn body(&self) -> Vec<u8> {
+        self.pieces.iter().flat_map(|(_, piece)| piece.clone()).collect()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body()).expect("a JSON body")
+    }
+
+    /// Each event with the instant at which it was whole.
+    fn events(&self) -> Vec<(u64, String)> {
+        let (mut parser, mut seen) = (Parser::default(), Vec::new());
+        for (at_ms, piece) in &self.pieces {
+            let mut events = parser.feed(piece);
+            while let Some(event) = events.next().expect("far below the limits") {
+                seen.push((*at_ms, event.data_lossy().into_owned()));
+            }
+        }
+        seen
+    }
+
+    /// The types of the events with their instants: `250 chunk`.
+    fn told(&self) -> String {
+        let kind = |data: &String| match serde_json::from_str::<Value>(data) {
+            Ok(event) => event["type"].as_str().unwrap_or("untyped").to_owned(),
+            Err(_) => "no JSON".to_owned(),
+        };
+        let mut told: Vec<_> = self.events().iter().map(|(at_ms, data)| format!("{at_ms} {}", kind(data))).collect();
+        told.push(self.end.to_owned());
+        told.join(", ")
+    }
+
+    fn event(&self, kind: &str) -> Value {
+        let events = self.events();
+        let parsed = events.iter().filter_map(|(_, data)| serde_json::from_str::<Value>(data).ok());
+        parsed.into_iter().find(|event| event["type"] == kind).unwrap_or_else(|| panic!("{kind} in {}", self.told()))
+    }
+}
+
+/// Reads one answer; after a minute of silence the client gives up.
+async fn read(io: &mut DuplexStream, clock: Clock) -> Got {
+    let (mut got, mut raw, started_ns) = (Got::default(), Vec::new(), clock.now());
+    let mut at = 0;
+    loop {
+        let mut piece = vec![0; 1 << 16];
+        let silence = clock.sleep_until(clock.now() + 60 * NS_PER_S);
+        let size = tokio::select! {
+            size = io.read(&mut piece) => size.unwrap_or(0),
+            () = silence => { got.end = "silence"; return got; }
+        };
+        let now_ms = (clock.now() - started_ns) / NS_PER_MS;
+        raw.extend_from_slice(&piece[..size]);
+        if got.head.is_empty()
+            && let Some(end) = raw.windows(4).position(|window| window == b"\r\n\r\n")
+        {
+            got.head = String::from_utf8(raw[..end].to_vec()).expect("text");
+            at = end + 4;
+        }
+        let is_whole = !got.head.is_empty() && take_body(&mut got, &raw, &mut at, now_ms);
+        if is_whole || size == 0 {
+            got.end = if is_whole { "whole" } else { "closed" };
+            return got;
+        }
+    }
+}
+
+/// Takes what is complete of the body; says whether that was all of it.
+fn take_body(got: &mut Got, raw: &[u8], at: &mut usize, now_ms: u64) -> bool {
+    if let Some(length) = got.head.split("content-length: ").nth(1) {
+        let length: usize = length.lines().next().expect("a line").parse().expect("a number");
+        if raw.len() >= *at + length {
+            got.pieces.push((now_ms, raw[*at..*at + length].to_vec()));
+            return true;
+        }
+        return false;
+    }
+    while let Ok(httparse::Status::Complete((head, size))) = httparse::parse_chunk_size(&raw[*at..]) {
+        let (from, size) = (*at + head, usize::try_from(size).expect("small"));
+        if raw.len() < from + size + 2 {
+            return false;
+        }
+        *at = from + size + 2;
+        if size == 0 {
+            return true;
+        }
+        got.pieces.push((now_ms, raw[from..from + size].to_vec()));
+    }
+    false
+}
+
+/// One invocation of a script, alone, in virtual time.
+fn played(text: &str, index: u64) -> Got {
+    in_virtual_time(async |clock| {
+        let agent = Agent::new(script(text), Seed(1), clock);
+        let mut io = connect(&agent);
+        io.write_all(invoke(index).as_bytes()).await.expect("the pipe stands");
+        read(&mut io, clock).await
+    })
+}
+
+/// Three chunks, a thought and a tool call.
+const SHORT: &str = r#"
+created = "10ms"
+queue = "40ms"
+think_steps = 1
+think = "100ms"
+first_chunk = "50ms"
+chunks = 3
+gap = "20ms"
+closing = "5ms"
+tool = [{ name = "web_search", time = "30ms" }]
+"#;
+
+#[test]
+fn the_documented_order_comes_at_the_scripted_instants() {
+    let got = played(SHORT, 0);
+    insta::assert_snapshot!(got.head, @"
+    HTTP/1.1 200 OK
+    content-type: text/event-stream; charset=utf-8
+    cache-control: no-cache
+    connection: keep-alive
+    transfer-encoding: chunked
+    ");
+    insta::assert_snapshot!(got.told(), @"10 task_created, 50 task_updated, 50 think, 150 tool_call_request, 180 tool_call_result, 230 chunk, 250 chunk, 270 chunk, 275 task_finished, whole");
+    assert_eq!(played("", 0).told().split(", ").nth(2), Some("250 chunk"), "a plain script's first chunk");
+}
+
+#[test]
+fn the_answer_is_the_result_and_the_task_is_shown_in_each_status() {
+    let got = played(SHORT, 0);
+    let [created, executing, finished] =
+        ["task_created", "task_updated", "task_finished"].map(|kind| got.event(kind)["data"].clone());
+    assert_eq!([&created["status"], &executing["status"], &finished["status"]], ["pending", "executing", "completed"]);
+    let chunks = got.events().into_iter().filter_map(|(_, data)| {
+        let event: Value = serde_json::from_str(&data).expect("JSON");
+        (event["type"] == "chunk").then(|| event["data"].as_str().expect("text").to_owned())
+    });
+    assert_eq!(finished["result"].as_str(), Some(chunks.collect::<String>().as_str()));
+    assert_eq!((&created["started_at"], &created["finished_at"]), (&Value::Null, &Value::Null));
+    let request = got.event("tool_call_request");
+    assert_eq!(request["data"]["request_id"], got.event("tool_call_result")["data"]["request_id"]);
+    assert_eq!((&request["task_id"], &request["organization_id"]), (&created["id"], &created["organization_id"]));
+}
+
+#[test]
+fn the_same_seed_and_plan_index_give_the_same_stream_whatever_came_before() {
+    let without_time = |got: &Got| {
+        let events = got.events().into_iter().map(|(at_ms, data)| {
+            let mut event: Value = serde_json::from_str(&data).expect("JSON");
+            event["time"] = Value::Null;
+            for instant in ["created_at", "started_at", "finished_at"] {
+                if event["data"].get(instant).is_some() {
+                    event["data"][instant] = Value::Null;
+                }
+            }
+            (at_ms, event)
+        });
+        events.collect::<Vec<_>>()
+    };
+    let in_order = |order: &[u64]| {
+        in_virtual_time(async |clock| {
+            let agent = Agent::new(Script::built_in(), Seed(5), clock);
+            let mut seen = Vec::new();
+            for index in order {
+                let mut io = connect(&agent);
+                io.write_all(invoke(*index).as_bytes()).await.expect("the pipe stands");
+                seen.push((*index, without_time(&read(&mut io, clock).await)));
+            }
+            seen.sort_by_key(|(index, _)| *index);
+            seen
+        })
+    };
+    let (forwards, backwards) = (in_order(&[0, 1, 2, 7]), in_order(&[7, 2, 0, 1]));
+    assert_eq!(forwards, backwards);
+    assert_ne!(forwards[0].1, forwards[1].1, "plan indices differ");
+}
+
+/// What a client sees of each kind of fault.
+#[test]
+fn each_fault_is_seen_as_what_it_is() {
+    let mut told = Vec::new();
+    for kind in FaultKind::ALL.iter().filter(|kind| **kind != FaultKind::Refuse) {
+        let text =
+            format!("first_chunk = \"50ms\"\nchunks = 2\nwrites = \"together\"\n[[fault]]\nkind = \"{}\"", kind.word());
+        let got = played(&text, 0);
+        let body = String::from_utf8_lossy(&got.body()).into_owned();
+        let told_body = if got.events().is_empty() { format!("{body:?}") } else { got.told() };
+        told.push(format!("{}: {} {told_body}, {}", kind.word(), got.status(), got.pieces.len()));
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    reset_before_headers: none "", 0
+    never_answer: none "", 0
+    slow_headers: 200 1000 task_created, 1000 task_updated, 1050 chunk, 1070 chunk, 1070 task_finished, whole, 4
+    status: 500 "<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n", 1
+    redirect: 307 "", 1
+    empty: 200 "", 1
+    wrong_content_type: 200 "<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n", 1
+    error_body: 200 "{\"detail\":\"Upstream agent unavailable\"}", 1
+    garbage: 200 0 task_created, 0 task_updated, 50 chunk, whole, 4
+    bad_framing: 200 0 task_created, 0 task_updated, 50 chunk, closed, 3
+    reset_in_stream: 200 0 task_created, 0 task_updated, 50 chunk, closed, 3
+    end_early: 200 0 task_created, 0 task_updated, 50 chunk, whole, 3
+    stall: 200 0 task_created, 0 task_updated, 50 chunk, silence, 3
+    malformed_json: 200 0 task_created, 0 task_updated, 50 chunk, 70 no JSON, 70 chunk, 70 task_finished, whole, 4
+    huge_event: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 chunk, 70 task_finished, whole, 5
+    unknown_event: 200 0 task_created, 0 task_updated, 50 chunk, 70 mood_changed, 70 chunk, 70 task_finished, whole, 4
+    foreign_task: 200 0 task_created, 0 task_updated, 50 chunk, 70 task_created, 70 chunk, 70 task_finished, 70 chunk, 70 task_finished, whole, 4
+    after_end: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, 70 chunk, whole, 4
+    duplicate_finish: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, 70 task_finished, whole, 4
+    failed: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    error: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    stopped: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    connected: 200 0 connected, 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    drip: 200 1433 task_created, 2894 task_updated, 3099 chunk, 3304 chunk, 4867 task_finished, whole, 4868
+    buffer: 200 70 task_created, 70 task_updated, 70 chunk, 70 chunk, 70 task_finished, whole, 1
+    split_utf8: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 10
+    split_line_end: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 10
+    cr: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    crlf: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    comments: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    fields: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    "#);
+}
+
+#[test]
+fn a_connection_serves_one_request_after_another() {
+    in_virtual_time(async |clock| {
+        // The delayed headers keep the two answers apart.
+        let agent = Agent::new(script("chunks = 1\nheaders = \"1ms\""), Seed(1), clock);
+        let mut io = connect(&agent);
+        // Both at once: the second waits in the buffer while the first streams.
+        io.write_all(format!("{}{}", invoke(0), invoke(1)).as_bytes()).await.expect("the pipe stands");
+        let (first, second) = (read(&mut io, clock).await, read(&mut io, clock).await);
+        assert_eq!((first.end, second.end), ("whole", "whole"));
+        assert_ne!(first.event("task_created")["task_id"], second.event("task_created")["task_id"]);
+        let served = agent.served();
+        assert_eq!((served.invocations, served.completed, served.connections), (2, 2, 1));
+    });
+}
+
+#[test]
+fn a_conversation_keeps_its_task_and_begins_each_turn_anew() {
+    in_virtual_time(async |clock| {
+        let agent = Agent::new(script("chunks = 1\nslower_per_turn = 1"), Seed(1), clock);
+        let mut io = connect(&agent);
+        let body = r#"{"input":{"text":"Hi"},"id":"mine"}"#;
+        for expected_ms in [250, 500, 750] {
+            let text = request("POST", "/v1/agents/a1/invoke/stream", "", body);
+            io.write_all(text.as_bytes()).await.expect("the pipe stands");
+            let got = read(&mut io, clock).await;
+            assert_eq!(got.event("task_created")["task_id"], "mine");
+            assert_eq!(got.event("task_created")["data"]["status"], "pending");
+            assert!(got.told().contains(&format!("{expected_ms} chunk")), "{}", got.told());
+        }
+    });
+}
+
+#[test]
+fn a_request_that_is_wrong_is_refused_as_documented() {
+    let asked = |text: &str, request: &str| {
+        in_virtual_time(async |clock| {
+            let agent = Agent::new(script(text), Seed(1), clock);
+            let mut io = connect(&agent);
+            io.write_all(request.as_bytes()).await.expect("the pipe stands");
+            let got = read(&mut io, clock).await;
+            format!("{} {}", got.status(), String::from_utf8_lossy(&got.body()))
+        })
+    };
+    let post = |headers: &str, body: &str| request("POST", "/v1/agents/a1/invoke/stream", headers, body);
+    let access = "[access]\naccept = [\"good\"]\nforbid = [\"other\"]\nagents = [\"a2\"]";
+    let told = [
+        asked("", &post("", "{}")),
+        asked("", &post("", "not json")),
+        asked("", "GET / HTTP/1.1\r\nbroken header\r\n\r\n"),
+        asked("", &request("GET", "/v1/agents/a1/invoke/stream", "", "")),
+        asked("", &request("GET", "/nowhere", "", "")),
+        asked("", "POST /v1/agents/a1/invoke/stream HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n"),
+        asked(access, &post("", HI)),
+        asked(access, &post("x-api-key: other\r\n", HI)),
+        asked(access, &post("x-api-key: good\r\n", HI)),
+        asked("[service]\nslots = 1\nqueue_max = 0\n[[fault]]\nkind = \"status\"\nstatus = 404", &post("", HI)),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    422 {"detail":[{"input":{},"loc":["body","input"],"msg":"Field required","type":"missing"}]}
+    422 {"detail":[{"ctx":{"error":"expected ident"},"input":{},"loc":["body",1],"msg":"JSON decode error","type":"json_invalid"}]}
+    400 Bad Request
+    405 {"detail":"Method Not Allowed"}
+    404 {"detail":"Not Found"}
+    413 Payload Too Large
+    401 {"detail":"Invalid or missing API key"}
+    403 {"detail":"API key not allowed for this agent"}
+    404 {"detail":"Agent not found"}
+    404 {"detail":"Agent not found"}
+    "#);
+}
+
+#[test]
+fn a_mock_on_a_socket_serves_and_stops_while_streams_are_open() {
+    use std::io::{Read, Write};
+    let mock = Mock::start(
+        &script("chunks = 1\nfirst_chunk = \"0s\"\n[[fault]]\nkind = \"stall\"\nat = [1]"),
+        Seed(1),
+        &Options::default(),
+    )
+    .expect("a free port");
+    let mut streams = [0, 1].map(|index| {
+        let mut io = std::net::TcpStream::connect(mock.address()).expect("it listens");
+        io.write_all(invoke(index).as_bytes()).expect("it reads");
+        io
+    });
+    let mut answer = Vec::new();
+    let [whole, stalled] = &mut streams;
+    while !answer.ends_with(b"0\r\n\r\n") {
+        let mut piece = [0; 4_096];
+        let size = whole.read(&mut piece).expect("it answers");
+        assert!(size > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..size]);
+    }
+    assert!(stalled.read(&mut [0; 1]).expect("the stream began") == 1);
+    let again = Mock::start(&Script::built_in(), Seed(1), &Options { listen: mock.address() });
+    assert!(again.expect_err("the port is taken").to_string().contains("another program listens there"));
+    let served = mock.stop();
+    assert_eq!((served.invocations, served.completed), (2, 1));
+}
