@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Load-testing and latency benchmark harness for streaming AI agents.
 #[derive(Debug, Parser)]
@@ -16,10 +16,55 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Load an agent and write a run bundle.
+    Run(RunArgs),
     /// Run one invocation and print it as a waterfall of its events.
     Probe(ProfileArgs),
     /// Validate a profile; sends nothing.
     Check(ProfileArgs),
+    /// Render a run bundle again, also one whose run was killed.
+    Report(ReportArgs),
+}
+
+/// A run and where it goes.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What is run.
+    #[command(flatten)]
+    pub profile: ProfileArgs,
+    /// The folder that the run bundle is made in.
+    #[arg(long, default_value = "reports")]
+    pub out: PathBuf,
+    /// No progress; the report alone.
+    #[arg(long)]
+    pub quiet: bool,
+    /// The summary as JSON on standard output; everything else goes to standard error.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A bundle and how to show it.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ReportFormat,
+    /// `-` for standard output; else the file goes into the bundle.
+    #[arg(short = 'o', long)]
+    pub output: Option<String>,
+}
+
+/// How a report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// The first screen, on standard output.
+    Text,
+    /// Every number with its definition, as `report.md` in the bundle.
+    Md,
+    /// The whole of `run.json`, summed up again, on standard output.
+    Json,
 }
 
 /// A profile and what overrides it.

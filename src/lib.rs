@@ -22,6 +22,7 @@
 //! | L1 pure engines | [`sse`] · [`stats`] | clock, async, files |
 //! | L2 vocabulary | [`agent`] · [`metrics`] · [`profile`] · [`runfile`] | sockets |
 //! | L3 I/O | [`client`] · [`driver`] · [`mock`] | reports, the command line |
+//! | L5 presentation | [`report`] | L3 |
 //! | L6 edge | [`cli`] · [`cmd`] | |
 //!
 //! # Invariants, stated as absences
@@ -38,6 +39,7 @@ pub mod driver;
 pub mod metrics;
 pub mod mock;
 pub mod profile;
+pub mod report;
 pub mod runfile;
 pub mod seed;
 pub mod sse;

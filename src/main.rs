@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use plimsoll::cli::{Cli, Command};
-use plimsoll::cmd::{Exit, check, probe, workload};
+use plimsoll::cmd::{Exit, check, probe, report, run, workload};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    match command(&cli) {
         Ok(exit) => exit.into(),
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
@@ -19,13 +19,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<Exit> {
+fn command(cli: &Cli) -> anyhow::Result<Exit> {
     let mut out = io::stdout().lock();
     match &cli.command {
         Command::Check(args) => {
             check::run(&workload::load(args)?, &mut out)?;
             Ok(Exit::Done)
         }
+        Command::Run(args) => run::run(&workload::load(&args.profile)?, args, &mut out),
+        Command::Report(args) => report::run(args, &mut out),
         Command::Probe(args) => probe::run(&workload::load(args)?, &mut out),
     }
 }

@@ -4,9 +4,16 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::client::preflight;
+use crate::runfile::bundle;
 
 pub mod check;
+pub mod endpoint;
 pub mod probe;
+pub mod progress;
+pub mod provenance;
+pub mod report;
+pub mod run;
+pub mod signals;
 pub mod workload;
 
 /// How a command ended, as its exit code tells it.
@@ -22,12 +29,23 @@ pub enum Exit {
     Unreachable = 3,
     /// Nothing completed.
     NothingCompleted = 4,
+    /// The harness's own error is too large for the numbers to mean anything.
+    Invalid = 8,
+    /// A file or the output could not be written.
+    Unwritable = 9,
+    /// Interrupted; the bundle is complete up to there.
+    Interrupted = 130,
+    /// Terminated; the bundle is complete up to there.
+    Terminated = 143,
 }
 
 impl Exit {
     /// How a command ends that failed: by what the user wrote, by the target, or by something unexpected.
     #[must_use]
     pub fn of_failure(error: &anyhow::Error) -> Self {
+        if error.is::<bundle::Error>() {
+            return Self::Unwritable;
+        }
         match error.downcast_ref::<preflight::Error>() {
             Some(preflight::Error::Setup(_)) => Self::Unexpected,
             Some(_) => Self::Unreachable,

@@ -1,18 +1,14 @@
 //! `plimsoll probe`: one invocation, printed as a waterfall of its events.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-
-use anyhow::{Context, bail};
-use tokio_rustls::TlsConnector;
 
 use super::Exit;
-use crate::client::preflight::preflight;
-use crate::client::{Base, Client, Dialer, Key, Seen, Stamper, Template, tls};
-use crate::clock::Clock;
+use super::endpoint::Endpoint;
+use crate::client::{Client, Seen, Stamper};
+use crate::clock::{self, Clock};
 use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Record};
-use crate::profile::{Http, Place, Plan, Profile};
+use crate::profile::{Plan, Profile};
 use crate::units::Human;
 
 /// How much of an event's data is shown, in characters.
@@ -21,38 +17,20 @@ const VIEW_CHARS: usize = 60;
 /// Runs one invocation against the profile's target.
 ///
 /// # Errors
-/// The target is the mock, which this command can't start yet, the key or TLS can't be had, or the preflight is
-/// refused.
+/// The key or TLS can't be had, the preflight is refused, or the output can't be written.
 pub fn run(profile: &Profile, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let Place::Url(url) = &profile.target.place else {
-        bail!("failed to probe: no target is named; give one with --url http://HOST[:PORT] and --agent ID");
-    };
-    let base = Base::parse(url).context("failed to use the target")?;
-    let key = Key::load(&profile.target.key, &base, |name| std::env::var(name).ok()).context("failed to go on")?;
-    let settings = base.tls.then(|| tls::config(profile.target.cacert.as_deref(), alpn(profile.target.http)));
-    let settings = settings.transpose().context("failed to set up the connection")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = preflight(&base, &profile.target, key.as_ref(), settings.clone(), profile.limits.connect_ns);
-    runtime.block_on(asked).context("failed to start")?;
+    let endpoint = Endpoint::open(profile)?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = clock::watch_turns(builder.enable_all()).build()?;
+    runtime.block_on(endpoint.preflight(profile))?;
     let clock = Clock::start();
-    let template =
-        Template::new(base.clone(), &profile.target, key.as_ref(), profile.request.to_json(), "probe", false);
-    let dialer = Dialer::Tcp { base, tls: settings.map(|settings| TlsConnector::from(Arc::new(settings))) };
-    let client = Client::new(profile, dialer, template, clock);
+    let client = endpoint.client(profile, "probe", clock);
     let mut lines = Vec::new();
     let local = tokio::task::LocalSet::new();
     let record = local.block_on(&runtime, invoke(&client, profile, clock, &mut lines));
+    endpoint.close();
     waterfall(&record, &lines, out)?;
     Ok(if record.outcome == Outcome::Completed { Exit::Done } else { Exit::NothingCompleted })
-}
-
-/// What TLS offers for a choice of HTTP.
-fn alpn(http: Http) -> &'static [&'static [u8]] {
-    match http {
-        Http::Auto => &[b"h2", b"http/1.1"],
-        Http::Http1 => &[b"http/1.1"],
-        Http::Http2 => &[b"h2"],
-    }
 }
 
 /// One event as the waterfall shows it.

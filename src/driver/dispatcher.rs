@@ -9,9 +9,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::control::{Control, Phase};
+use super::crew::Crew;
 use super::machine::{self, CpuShares, CpuTicks};
 use super::seconds::{Closed, Seconds};
 use super::worker::{Message, Progress, Window};
+use crate::client::stamper::Figures;
 use crate::clock::Clock;
 use crate::metrics::recorder::GapGroup;
 use crate::metrics::{Ledger, Metric, Outcome, Record, Series};
@@ -60,6 +62,8 @@ pub struct Ended {
     pub worker_cpu: Vec<f64>,
     /// How the machine's time was spent over the run.
     pub machine_cpu: Option<CpuShares>,
+    /// What the workers' stamps are worth.
+    pub stamps: Figures,
     /// The run's end, in nanoseconds since its origin.
     pub end_ns: u64,
     /// Workers that died; their invocations in flight have no row, or one as not started.
@@ -104,6 +108,7 @@ pub struct Dispatcher<'a> {
     seconds: Seconds,
     latest: BTreeMap<u32, Progress>,
     gap_groups: BTreeMap<GapGroup, Histogram>,
+    stamps: Figures,
     done: usize,
     ticks: Option<CpuTicks>,
     live: Live,
@@ -117,26 +122,23 @@ impl std::fmt::Debug for Dispatcher<'_> {
 }
 
 impl<'a> Dispatcher<'a> {
-    /// The dispatcher of a run of so many workers, whose bundle is open.
-    pub fn new(
-        plan: Arc<Plan>,
-        control: Arc<Control>,
-        window: Window,
-        clock: Clock,
-        workers: usize,
-        bundle: &'a mut Bundle,
-    ) -> Self {
+    /// The dispatcher of a crew, whose bundle is open.
+    ///
+    /// # Panics
+    /// Never: a machine has fewer threads than an index has bits.
+    pub fn new(crew: &Crew, bundle: &'a mut Bundle) -> Self {
         Self {
-            plan,
-            control,
-            window,
-            clock,
+            plan: Arc::clone(&crew.plan),
+            control: Arc::clone(&crew.control),
+            window: crew.window,
+            clock: crew.clock,
             bundle,
-            workers,
+            workers: usize::try_from(crew.workers).expect("workers are few"),
             seen: Seen::default(),
             seconds: Seconds::new(),
             latest: BTreeMap::new(),
             gap_groups: BTreeMap::new(),
+            stamps: Figures::default(),
             done: 0,
             ticks: machine::cpu_ticks(),
             live: Live::default(),
@@ -205,13 +207,14 @@ impl<'a> Dispatcher<'a> {
                 self.seconds.report(second, worker, progress, parts);
                 self.close_seconds()
             }
-            Message::Done(worker, progress, parts, gap_groups) => {
+            Message::Done(worker, last) => {
                 self.done += 1;
-                self.latest.insert(worker, progress);
-                self.seconds.last_report(self.clock.now(), worker, progress, parts);
-                for (group, gaps) in gap_groups {
+                self.latest.insert(worker, last.progress);
+                self.seconds.last_report(self.clock.now(), worker, last.progress, last.parts);
+                for (group, gaps) in last.gap_groups {
                     self.gap_groups.entry(group).or_default().merge(&gaps);
                 }
+                self.stamps.merge(&last.stamps);
                 self.close_seconds()
             }
         }
@@ -267,6 +270,7 @@ impl<'a> Dispatcher<'a> {
         let share = |progress: &Progress| progress.cpu_ns as f64 / end_ns.max(1) as f64;
         Ok(Ended {
             stopped: self.stopped,
+            stamps: self.stamps,
             worker_cpu: self.latest.values().map(share).collect(),
             machine_cpu: machine::cpu_ticks().zip(self.ticks).and_then(|(now, then)| now.since(then)),
             progress: Progress::sum(self.latest.values()),

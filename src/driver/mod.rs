@@ -3,6 +3,7 @@
 //! The driver does not know what a report is; it fills a run bundle and says how far it is.
 
 pub mod control;
+pub mod crew;
 pub mod dispatcher;
 pub mod machine;
 pub mod seconds;
@@ -12,5 +13,6 @@ pub mod worker;
 mod tests;
 
 pub use control::{Control, Phase};
+pub use crew::Crew;
 pub use dispatcher::{Dispatcher, Ended, Live, Stop};
 pub use worker::{Message, Progress, Window, Worker};

@@ -15,10 +15,11 @@ use tokio::task::JoinSet;
 
 use super::control::{Control, Phase};
 use super::machine;
-use crate::client::{Client, Seen, Slot};
+use crate::client::stamper::Figures;
+use crate::client::{Client, Seen, Slot, Stamper};
 use crate::clock::Clock;
 use crate::metrics::recorder::{GapGroup, Parts, Recorder};
-use crate::metrics::tracker::Start;
+use crate::metrics::tracker::{Arrival, Start};
 use crate::metrics::{Outcome, Record};
 use crate::profile::{Plan, Planned};
 use crate::stats::Histogram;
@@ -56,6 +57,8 @@ pub struct Progress {
     pub events: u64,
     /// Body bytes seen.
     pub body_bytes: u64,
+    /// Time in flight of the invocations that have ended, in nanoseconds.
+    pub in_flight_ns: u64,
     /// CPU time of the worker's thread, in nanoseconds; 0 where the system does not tell.
     pub cpu_ns: u64,
 }
@@ -68,6 +71,7 @@ impl Progress {
             in_flight: sum.in_flight + one.in_flight,
             events: sum.events + one.events,
             body_bytes: sum.body_bytes + one.body_bytes,
+            in_flight_ns: sum.in_flight_ns + one.in_flight_ns,
             cpu_ns: sum.cpu_ns + one.cpu_ns,
         })
     }
@@ -82,8 +86,21 @@ pub enum Message {
     Tick(u32, Progress),
     /// A second of the run is over: its number, how far the worker is, and what it recorded in it.
     Second(u32, u64, Progress, Parts),
-    /// The worker has ended in order: how far it got, what it had not handed over yet, and its gaps by group.
-    Done(u32, Progress, Parts, BTreeMap<GapGroup, Histogram>),
+    /// The worker has ended in order.
+    Done(u32, Box<LastWord>),
+}
+
+/// What a worker leaves behind.
+#[derive(Debug)]
+pub struct LastWord {
+    /// How far it got.
+    pub progress: Progress,
+    /// What it had not handed over yet.
+    pub parts: Parts,
+    /// Its gaps by group of streams.
+    pub gap_groups: BTreeMap<GapGroup, Histogram>,
+    /// What its stamps are worth.
+    pub stamps: Figures,
 }
 
 /// What a worker needs.
@@ -112,6 +129,7 @@ pub struct Worker {
 /// What the slots of one worker share; they run on one thread.
 struct Shared {
     worker: Worker,
+    stamper: Rc<Stamper>,
     recorder: RefCell<Recorder>,
     progress: Cell<Progress>,
     spare: RefCell<Vec<Vec<u64>>>,
@@ -122,6 +140,7 @@ impl Worker {
     /// Runs the worker's slots to their end. Needs a `LocalSet`.
     pub async fn run(self) {
         let shared = Rc::new(Shared {
+            stamper: Stamper::new(self.clock),
             worker: self,
             recorder: RefCell::new(Recorder::new()),
             progress: Cell::default(),
@@ -144,8 +163,9 @@ impl Worker {
         }
         helpers.shutdown().await;
         let mut recorder = shared.recorder.take();
-        let parts = recorder.take();
-        shared.send(Message::Done(shared.worker.index, shared.progress(), parts, recorder.into_gap_groups()));
+        let (progress, parts, stamps) = (shared.progress(), recorder.take(), shared.stamper.figures());
+        let last = LastWord { progress, parts, gap_groups: recorder.into_gap_groups(), stamps };
+        shared.send(Message::Done(shared.worker.index, Box::new(last)));
     }
 }
 
@@ -155,7 +175,7 @@ impl Shared {
         let window = &self.worker.window;
         let into_ramp = window.ramp_ns * u64::from(number) / u64::from(self.worker.slots_in_all.max(1));
         let mut free_ns = window.start_ns + into_ramp;
-        let mut slot = self.worker.client.slot();
+        let mut slot = self.worker.client.slot(&self.stamper);
         while self.may_start(free_ns) {
             let Some(conversation) = self.worker.control.take_conversation() else { return };
             let Some(next) = self.conversation(&mut slot, conversation, free_ns).await else { return };
@@ -215,27 +235,19 @@ impl Shared {
         });
         let gaps_ns = self.spare.borrow_mut().pop().unwrap_or_default();
         let mut cut = self.cut.subscribe();
-        let (variant, warmup) = (Arc::clone(&start.variant), start.warmup);
-        let mut watch = |seen: Seen<'_>| self.watch(&seen, &variant, warmup);
+        let mut events = Events { shared: self, variant: Arc::clone(&start.variant), warmup: start.warmup, held: None };
+        let mut watch = |seen: Seen<'_>| events.see(&seen);
         let cut = async move { drop(cut.wait_for(|cut| *cut).await) };
         let (record, gaps_ns) = slot.invoke(start, &planned.prompt, gaps_ns, cut, &mut watch).await;
-        self.count(|progress| progress.in_flight -= 1);
+        events.end();
+        let taken_ns = worker.clock.now().saturating_sub(record.stamps.started_ns.unwrap_or_default());
+        self.count(|progress| {
+            progress.in_flight -= 1;
+            progress.in_flight_ns += taken_ns;
+        });
         self.recorder.borrow_mut().finished(&record, &gaps_ns);
         self.give_back(gaps_ns);
         record
-    }
-
-    /// What is counted while an invocation runs.
-    fn watch(&self, seen: &Seen<'_>, variant: &Arc<str>, warmup: bool) {
-        match seen {
-            Seen::Bytes(_, data) => self.count(|progress| progress.body_bytes += data.len() as u64),
-            Seen::Event(arrival, ..) => {
-                self.count(|progress| progress.events += 1);
-                let lag_ns = arrival.handled_ns.saturating_sub(arrival.arrival_ns);
-                self.recorder.borrow_mut().client_lag(variant, warmup, lag_ns);
-            }
-            Seen::Connected(_) | Seen::Head(_) => {}
-        }
     }
 
     /// Waits for an intended start; says whether it may still be made then.
@@ -310,5 +322,44 @@ impl Shared {
     fn send(&self, message: Message) {
         // The dispatcher goes only when it has failed; the run is over then, and nobody is left to tell.
         let _ = self.worker.out.send(message);
+    }
+}
+
+/// The events of one running invocation, as the worker counts them.
+struct Events<'a> {
+    shared: &'a Shared,
+    variant: Arc<str>,
+    warmup: bool,
+    /// The latest event: only what follows shows whether it was the last of its read.
+    held: Option<Arrival>,
+}
+
+impl Events<'_> {
+    fn see(&mut self, seen: &Seen<'_>) {
+        match seen {
+            Seen::Bytes(_, data) => self.shared.count(|progress| progress.body_bytes += data.len() as u64),
+            Seen::Event(arrival, ..) => {
+                self.shared.count(|progress| progress.events += 1);
+                if let Some(before) = self.held.replace(*arrival) {
+                    self.record(&before, before.read != arrival.read);
+                }
+            }
+            Seen::Connected(_) | Seen::Head(_) => {}
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(last) = self.held.take() {
+            self.record(&last, true);
+        }
+    }
+
+    /// The kernel's stamp is that of the read's last segment: for the events before, it is the latest possible.
+    fn record(&self, arrival: &Arrival, last_of_read: bool) {
+        let exact = arrival.kernel && last_of_read;
+        let mapping_ns = if arrival.kernel { self.shared.stamper.figures().mapping.error_ns_max } else { 0 };
+        let span_ns = if exact { 0 } else { arrival.arrival_ns.saturating_sub(arrival.earliest_ns) };
+        let lag_ns = arrival.handled_ns.saturating_sub(arrival.arrival_ns);
+        self.shared.recorder.borrow_mut().event(&self.variant, self.warmup, lag_ns, mapping_ns + span_ns);
     }
 }

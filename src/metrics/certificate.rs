@@ -16,6 +16,8 @@ const STARTS_MADE_MIN: f64 = 0.99;
 const STARTS_MADE_INVALID: f64 = 0.90;
 /// So many times over a limit, a run is invalid.
 const INVALID_TIMES: u64 = 10;
+/// The share from which a core counts as busy.
+const BUSY: f64 = 0.8;
 /// A metric whose median is under so many times the stamp error is marked.
 pub const MARKED_UNDER_TIMES: u64 = 100;
 
@@ -97,6 +99,8 @@ pub enum Reason {
         limit_ns: u64,
         /// The busiest worker's share of a core.
         busiest_worker: Option<f64>,
+        /// The machine's busy share.
+        machine_cpu: Option<f64>,
     },
     /// Starts of the plan were not made.
     StartsMissed {
@@ -138,7 +142,8 @@ impl Certificate {
             let Some(p99_ns) = p99_ns.filter(|p99| *p99 > limit_ns) else { continue };
             let invalid = p99_ns > limit_ns.saturating_mul(INVALID_TIMES);
             verdict = verdict.max(if invalid { Verdict::Invalid } else { Verdict::Degraded });
-            reasons.push(Reason::Over { figure, p99_ns, limit_ns, busiest_worker });
+            let machine_cpu = measured.machine_cpu;
+            reasons.push(Reason::Over { figure, p99_ns, limit_ns, busiest_worker, machine_cpu });
         }
         if measured.starts_made < STARTS_MADE_MIN {
             let invalid = measured.starts_made < STARTS_MADE_INVALID;
@@ -180,13 +185,19 @@ impl fmt::Display for Figure {
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Over { figure, p99_ns, limit_ns, busiest_worker } => {
+            Self::Over { figure, p99_ns, limit_ns, busiest_worker, machine_cpu } => {
                 write!(out, "{figure} p99 is {}, over {}", Human(*p99_ns), Human(*limit_ns))?;
-                match busiest_worker {
-                    Some(share) if *share > 0.8 => {
-                        write!(out, " (a worker was busy {:.0} %): lower -c, or add cores", share * 100.0)
+                match (busiest_worker, machine_cpu) {
+                    (Some(worker), _) if *worker > BUSY => {
+                        write!(out, " (a worker was busy {:.0} %): lower -c, or add cores", worker * 100.0)
                     }
-                    _ => write!(out, ": is something else busy on this machine?"),
+                    (Some(worker), Some(machine)) if *machine > BUSY => write!(
+                        out,
+                        ": the machine was busy {:.0} %, of which no worker used more than {:.0} % of a core: end what else runs there",
+                        machine * 100.0,
+                        worker * 100.0
+                    ),
+                    _ => write!(out, ": something held the workers up for a moment: run it again, longer"),
                 }
             }
             Self::StartsMissed { made } => {

@@ -23,6 +23,14 @@ impl Ledger {
         *self.outcomes.entry(outcome.kind().to_owned()).or_default() += 1;
     }
 
+    /// Counts what another ledger has counted.
+    pub fn add(&mut self, other: &Self) {
+        self.planned += other.planned;
+        for (kind, count) in &other.outcomes {
+            *self.outcomes.entry(kind.clone()).or_default() += count;
+        }
+    }
+
     /// How many ended in this way; phases and statuses are one.
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {

@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::Outcome;
 use super::record::Record;
+use crate::stats::incidence::Observation;
 
 /// From where a latency is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub enum Metric {
     StartLag,
     /// From an event's arrival to its handling.
     ClientLag,
+    /// By how much an event's arrival stamp may be too late.
+    StampError,
 }
 
 /// One kind of sample: a metric and, for a latency, its origin.
@@ -55,22 +59,9 @@ pub struct Series {
     pub origin: Option<Origin>,
 }
 
-/// What one invocation gives for a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sample {
-    /// The stamp was taken: nanoseconds.
-    Seen(u64),
-    /// It might still have come after so many nanoseconds.
-    Censored(u64),
-    /// It will never come: the invocation ended otherwise.
-    Never,
-    /// The series says nothing about this invocation.
-    Absent,
-}
-
 impl Metric {
     /// Every metric, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ttfc,
         Self::Finish,
         Self::Gap,
@@ -83,6 +74,7 @@ impl Metric {
         Self::Silence,
         Self::StartLag,
         Self::ClientLag,
+        Self::StampError,
     ];
 
     /// The stable name in files and reports.
@@ -101,6 +93,7 @@ impl Metric {
             Self::Closing => "closing",
             Self::StartLag => "start_lag",
             Self::ClientLag => "client_lag",
+            Self::StampError => "stamp_error",
         }
     }
 
@@ -120,6 +113,7 @@ impl Metric {
             Self::Closing => "task_finished − last chunk",
             Self::StartLag => "taken up − intended: the harness's own lateness",
             Self::ClientLag => "handled − arrived, each event: the harness's own slowness",
+            Self::StampError => "by how much an event's arrival stamp may be too late, at most; each event",
         }
     }
 
@@ -132,7 +126,7 @@ impl Metric {
     /// Whether an invocation can have several samples of it, so that only histograms hold them.
     #[must_use]
     pub fn is_many(self) -> bool {
-        matches!(self, Self::Gap | Self::ClientLag)
+        matches!(self, Self::Gap | Self::ClientLag | Self::StampError)
     }
 }
 
@@ -176,17 +170,15 @@ impl Series {
         }
     }
 
-    /// What an invocation says about this series, in row `all` (METRICS.md, "Two rows a metric").
+    /// What an invocation says about this series, in row `all` (METRICS.md, "Two rows a metric"); nothing where the
+    /// series is not about it.
     ///
     /// A stamp that was taken counts, but `finish` only when the invocation completed. An absent one is censored at
     /// its last known time for the outcomes that cut it off from outside, and never comes for every other outcome.
     #[must_use]
-    pub fn sample(self, record: &Record) -> Sample {
+    pub fn observe(self, record: &Record) -> Option<Observation> {
         let stamps = &record.stamps;
-        let span = |from: Option<u64>, to: Option<u64>| match (from, to) {
-            (Some(from), Some(to)) => Sample::Seen(to.saturating_sub(from)),
-            _ => Sample::Absent,
-        };
+        let span = |from: Option<u64>, to: Option<u64>| Some(Observation::Seen(to?.saturating_sub(from?)));
         let stamp = match self.metric {
             Metric::Ttfb => stamps.first_byte_ns,
             Metric::Ttfe => stamps.first_event_ns,
@@ -196,16 +188,17 @@ impl Series {
             Metric::Queue => return span(stamps.task_created_ns, stamps.executing_ns),
             Metric::Answer => return span(stamps.first_chunk_ns, stamps.last_chunk_ns),
             Metric::Closing => return span(stamps.last_chunk_ns, stamps.finished_ns),
-            Metric::Silence => return record.longest.silence_ns.map_or(Sample::Absent, Sample::Seen),
-            Metric::StartLag => return record.start_lag_ns().map_or(Sample::Absent, Sample::Seen),
-            Metric::Gap | Metric::ClientLag => return Sample::Absent,
+            Metric::Silence => return record.longest.silence_ns.map(Observation::Seen),
+            Metric::StartLag => return record.start_lag_ns().map(Observation::Seen),
+            Metric::Gap | Metric::ClientLag | Metric::StampError => return None,
         };
-        let Some(from_ns) = self.origin_of(record) else { return Sample::Absent };
-        match stamp {
-            Some(at_ns) => Sample::Seen(at_ns.saturating_sub(from_ns)),
-            None if record.outcome.censors() => Sample::Censored(stamps.last_known_ns.saturating_sub(from_ns)),
-            None => Sample::Never,
-        }
+        let from_ns = self.origin_of(record)?;
+        Some(match stamp {
+            Some(at_ns) => Observation::Seen(at_ns.saturating_sub(from_ns)),
+            None if record.outcome.censors() => Observation::Censored(stamps.last_known_ns.saturating_sub(from_ns)),
+            None if record.outcome == Outcome::Dropped => Observation::Failed(0),
+            None => Observation::Failed(stamps.last_known_ns.saturating_sub(from_ns)),
+        })
     }
 
     /// Where the latency begins for this invocation; absent when it never began.
@@ -222,7 +215,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::metrics::Outcome;
 
     fn record(outcome: Outcome) -> Record {
         let mut record = Record::unstarted(0, Arc::from("base"), 100, 900, Outcome::Dropped);
@@ -232,8 +224,8 @@ mod tests {
         record
     }
 
-    fn sample(metric: Metric, origin: Origin, record: &Record) -> Sample {
-        Series { metric, origin: Some(origin) }.sample(record)
+    fn observe(metric: Metric, origin: Origin, record: &Record) -> Option<Observation> {
+        Series { metric, origin: Some(origin) }.observe(record)
     }
 
     #[test]
@@ -241,35 +233,36 @@ mod tests {
         let mut failed = record(Outcome::Reset);
         failed.stamps.first_chunk_ns = Some(500);
         failed.stamps.finished_ns = Some(600);
-        assert_eq!(sample(Metric::Ttfc, Origin::Intended, &failed), Sample::Seen(400));
-        assert_eq!(sample(Metric::Ttfc, Origin::Sent, &failed), Sample::Seen(300));
-        assert_eq!(sample(Metric::Finish, Origin::Sent, &failed), Sample::Never, "finish counts only when completed");
+        assert_eq!(observe(Metric::Ttfc, Origin::Intended, &failed), Some(Observation::Seen(400)));
+        assert_eq!(observe(Metric::Ttfc, Origin::Sent, &failed), Some(Observation::Seen(300)));
+        let finish = observe(Metric::Finish, Origin::Sent, &failed);
+        assert_eq!(finish, Some(Observation::Failed(700)), "finish counts only when completed");
         failed.outcome = Outcome::Completed;
-        assert_eq!(sample(Metric::Finish, Origin::Sent, &failed), Sample::Seen(400));
+        assert_eq!(observe(Metric::Finish, Origin::Sent, &failed), Some(Observation::Seen(400)));
     }
 
     #[test]
     fn an_absent_stamp_is_censored_only_when_it_was_cut_off_from_outside() {
         for (outcome, expected) in [
-            (Outcome::Cut, Sample::Censored(800)),
-            (Outcome::Abandoned, Sample::Censored(800)),
-            (Outcome::NotStarted, Sample::Censored(800)),
-            (Outcome::Truncated, Sample::Never),
-            (Outcome::Dropped, Sample::Never),
+            (Outcome::Cut, Observation::Censored(800)),
+            (Outcome::Abandoned, Observation::Censored(800)),
+            (Outcome::NotStarted, Observation::Censored(800)),
+            (Outcome::Truncated, Observation::Failed(800)),
+            (Outcome::Dropped, Observation::Failed(0)),
         ] {
-            assert_eq!(sample(Metric::Ttfc, Origin::Intended, &record(outcome)), expected, "{outcome}");
+            assert_eq!(observe(Metric::Ttfc, Origin::Intended, &record(outcome)), Some(expected), "{outcome}");
         }
         let mut unsent = record(Outcome::ConnectFailed);
         unsent.stamps.sent_ns = None;
-        assert_eq!(sample(Metric::Ttfc, Origin::Sent, &unsent), Sample::Absent);
+        assert_eq!(observe(Metric::Ttfc, Origin::Sent, &unsent), None);
     }
 
     #[test]
     fn series_are_named_once() {
         let mut names: Vec<_> = Series::all().into_iter().map(Series::name).collect();
-        assert_eq!(names.len(), 16);
+        assert_eq!(names.len(), 17);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 16);
+        assert_eq!(names.len(), 17);
     }
 }

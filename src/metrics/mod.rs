@@ -3,6 +3,7 @@
 //! The definitions stand in the README ("What is measured"); nothing here reads a clock or a socket.
 
 pub mod certificate;
+pub mod digest;
 pub mod ledger;
 pub mod metric;
 pub mod outcome;
@@ -14,7 +15,7 @@ pub mod warning;
 
 pub use certificate::{Certificate, Verdict};
 pub use ledger::Ledger;
-pub use metric::{Metric, Origin, Sample, Series};
+pub use metric::{Metric, Origin, Series};
 pub use outcome::{Outcome, Phase};
 pub use record::{Counts, Longest, Record, Stamps};
 pub use recorder::{Parts, Recorder};

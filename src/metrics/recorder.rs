@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::metric::{Metric, Sample, Series};
+use super::metric::{Metric, Series};
 use super::outcome::Outcome;
 use super::record::Record;
 use crate::stats::Histogram;
+use crate::stats::incidence::Observation;
 
 /// Streams are dealt by plan index into so many groups, for the jackknife over gaps (METRICS.md, "Gaps").
 pub const GAP_GROUPS: u64 = 32;
@@ -47,12 +48,21 @@ pub struct GapGroup {
     pub group: u64,
 }
 
+/// What is recorded of the events of one variant's invocations, inside or outside the warm-up.
+#[derive(Debug)]
+struct OfEvents {
+    variant: Arc<str>,
+    warmup: bool,
+    client_lag: Histogram,
+    stamp_error: Histogram,
+}
+
 /// A worker's recorder.
 #[derive(Debug, Default)]
 pub struct Recorder {
     parts: Parts,
     /// By variant and warm-up: few, and found faster by looking at each than in a map, once an event.
-    client_lags: Vec<(Arc<str>, bool, Histogram)>,
+    events: Vec<OfEvents>,
     gap_groups: BTreeMap<GapGroup, Histogram>,
     series: Vec<Series>,
 }
@@ -90,7 +100,7 @@ impl Recorder {
         *self.parts.finished.entry(record.outcome.kind()).or_default() += 1;
         for index in 0..self.series.len() {
             let series = self.series[index];
-            if let Sample::Seen(ns) = series.sample(record) {
+            if let Some(Observation::Seen(ns)) = series.observe(record) {
                 self.histogram(series, record).record(ns);
             }
         }
@@ -110,26 +120,29 @@ impl Recorder {
         }
     }
 
-    /// Counts the lag of one event of a running invocation, in nanoseconds.
-    pub fn client_lag(&mut self, variant: &Arc<str>, warmup: bool, lag_ns: u64) {
-        let known = self.client_lags.iter().position(|(name, warm, _)| Arc::ptr_eq(name, variant) && *warm == warmup);
+    /// Counts one event of a running invocation: its lag, and by how much its stamp may be too late, in nanoseconds.
+    pub fn event(&mut self, variant: &Arc<str>, warmup: bool, lag_ns: u64, stamp_error_ns: u64) {
+        let known = self.events.iter().position(|of| Arc::ptr_eq(&of.variant, variant) && of.warmup == warmup);
         let at = known.unwrap_or_else(|| {
-            self.client_lags.push((Arc::clone(variant), warmup, Histogram::default()));
-            self.client_lags.len() - 1
+            let (client_lag, stamp_error) = (Histogram::default(), Histogram::default());
+            self.events.push(OfEvents { variant: Arc::clone(variant), warmup, client_lag, stamp_error });
+            self.events.len() - 1
         });
-        self.client_lags[at].2.record(lag_ns);
+        self.events[at].client_lag.record(lag_ns);
+        self.events[at].stamp_error.record(stamp_error_ns);
     }
 
     /// Hands over what was recorded since the last time.
     #[must_use]
     pub fn take(&mut self) -> Parts {
         let mut parts = std::mem::take(&mut self.parts);
-        for (variant, warmup, lags) in &mut self.client_lags {
-            if lags.count() > 0 {
-                let series = Series::of(Metric::ClientLag);
-                let tag = Tag { series, variant: Arc::clone(variant), outcome: None, warmup: *warmup };
-                parts.histograms.entry(tag).or_default().merge(lags);
-                lags.clear();
+        for of in &mut self.events {
+            let each = [(Metric::ClientLag, &mut of.client_lag), (Metric::StampError, &mut of.stamp_error)];
+            for (metric, recorded) in each.into_iter().filter(|(_, recorded)| recorded.count() > 0) {
+                let (series, variant) = (Series::of(metric), Arc::clone(&of.variant));
+                let tag = Tag { series, variant, outcome: None, warmup: of.warmup };
+                parts.histograms.entry(tag).or_default().merge(recorded);
+                recorded.clear();
             }
         }
         parts
@@ -181,8 +194,8 @@ mod tests {
         for (record, gaps) in &ended {
             whole.finished(record, gaps);
             by_second.finished(record, gaps);
-            by_second.client_lag(&record.variant, false, 5_000);
-            whole.client_lag(&record.variant, false, 5_000);
+            by_second.event(&record.variant, false, 5_000, 7_000);
+            whole.event(&record.variant, false, 5_000, 7_000);
             merged.merge(by_second.take());
         }
         let whole_parts = whole.take();

@@ -178,6 +178,36 @@ pub struct Failure {
     pub count: u64,
 }
 
+impl Totals {
+    /// Both together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            chunks: self.chunks + other.chunks,
+            text_bytes: self.text_bytes + other.text_bytes,
+            body_bytes: self.body_bytes + other.body_bytes,
+            reads: self.reads + other.reads,
+            shared_reads: self.shared_reads + other.shared_reads,
+            comments: self.comments + other.comments,
+            unknown_events: self.unknown_events + other.unknown_events,
+            foreign_events: self.foreign_events + other.foreign_events,
+            events_after_end: self.events_after_end + other.events_after_end,
+            duplicate_finishes: self.duplicate_finishes + other.duplicate_finishes,
+            invalid_utf8: self.invalid_utf8 + other.invalid_utf8,
+            tool_calls: self.tool_calls + other.tool_calls,
+            tool_errors: self.tool_errors + other.tool_errors,
+            tool_unpaired: self.tool_unpaired + other.tool_unpaired,
+            stalls: self.stalls + other.stalls,
+            stalled_invocations: self.stalled_invocations + other.stalled_invocations,
+            stalled_ns: self.stalled_ns + other.stalled_ns,
+            stamps_moved: self.stamps_moved + other.stamps_moved,
+            reused_connections: self.reused_connections + other.reused_connections,
+            total_tokens: self.total_tokens + other.total_tokens,
+        }
+    }
+}
+
 impl Summary {
     /// All variants together.
     ///

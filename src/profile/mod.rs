@@ -2,6 +2,7 @@
 //!
 //! `wire` holds the TOML's shape and every check; `plan` makes the concrete schedule of it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +42,18 @@ pub struct Profile {
     pub stall_ns: u64,
     /// The embedded mock's script, used when the target is the mock.
     pub mock: script::Script,
+    /// Every key as it holds, defaults included and secrets hidden, for the run bundle.
+    pub resolved: Resolved,
+}
+
+/// Every key of a profile as it holds: nested as in the file, in JSON.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Resolved(pub serde_json::Value);
+
+impl fmt::Debug for Resolved {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Resolved")
+    }
 }
 
 /// What is loaded.
@@ -115,6 +128,8 @@ pub struct Load {
     pub duration_ns: Option<u64>,
     /// The first part, left out of the summary, in nanoseconds.
     pub warmup_ns: u64,
+    /// Over how long the conversations begin, one after another, in nanoseconds.
+    pub ramp_ns: u64,
     /// How long what is in flight at the end may go on, in nanoseconds; then it is cut.
     pub drain_ns: u64,
     /// Worker threads; as many as cores when absent.

@@ -101,7 +101,7 @@ fn hash(profile: &Profile) -> String {
     let made_of = json!([
         "plan 1",
         profile.seed.0,
-        ["closed", load.concurrency, load.invocations, load.duration_ns, load.warmup_ns],
+        ["closed", load.concurrency, load.invocations, load.duration_ns, load.warmup_ns, load.ramp_ns],
         [[BASE_VARIANT, turns]],
     ]);
     format!("fnv1a64:{:016x}", fnv1a(made_of.to_string().as_bytes()))
@@ -163,7 +163,7 @@ mod tests {
     fn the_hash_tells_plans_apart_and_knows_no_workers() {
         let hash = |text: &str| plan(text).hash().to_owned();
         // The literal is the promise: a bundle of today is still one plan with a bundle of next year.
-        insta::assert_snapshot!(hash(CHAT), @"fnv1a64:46687c8a86544f6c");
+        insta::assert_snapshot!(hash(CHAT), @"fnv1a64:c02a305bcd76c2c2");
         assert_eq!(hash(CHAT), hash(&CHAT.replace("[load]", "[load]\nworkers = 7")));
         for (old, new) in [("2s", "3s"), ("Hello", "Hi"), ("invocations = 5", "invocations = 6"), ("y = 2", "y = 3")] {
             assert_ne!(hash(CHAT), hash(&CHAT.replace(old, new)), "{new}");

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod hlog;
 pub mod intervals;
 pub mod invocations;
+pub mod readback;
 pub mod run;
 
 pub use bundle::Bundle;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::readback::Readback;
 use crate::metrics::certificate::{ArrivalClock, Certificate};
 use crate::metrics::summary::Summary;
 use crate::metrics::warning::Warning;
@@ -59,8 +60,6 @@ pub struct Run {
     pub origin_unix_ns: u64,
     /// Its origin on the system's monotonic clock; absent where that can't be read.
     pub origin_monotonic_ns: Option<u64>,
-    /// Which clock arrival stamps are from.
-    pub arrival_clock: ArrivalClock,
     /// Who wrote it.
     pub plimsoll: Build,
     /// Where it ran.
@@ -129,6 +128,8 @@ pub struct Harness {
     pub events: u64,
     /// Body bytes, warm-up included.
     pub body_bytes: u64,
+    /// Time in flight of all invocations, as the workers clocked it, in nanoseconds.
+    pub in_flight_ns: u64,
     /// CPU time of all workers, in nanoseconds.
     pub cpu_ns: u64,
     /// Each worker's share of a core, from 0 to 1.
@@ -139,9 +140,40 @@ pub struct Harness {
     pub steal: Option<f64>,
     /// Workers that died.
     pub lost_workers: u32,
+    /// What the arrival stamps are worth.
+    pub stamps: Stamps,
+}
+
+/// Where the arrival stamps came from, and what was wrong with them; times in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stamps {
+    /// Which clock most of them are from.
+    pub clock: ArrivalClock,
+    /// Reads that the kernel stamped.
+    pub kernel_reads: u64,
+    /// Reads that were stamped in user space, right after them.
+    pub user_reads: u64,
+    /// Kernel stamps that were moved, since they mapped after their own read or before the one before it.
+    pub moved: u64,
+    /// The largest of those moves.
+    pub moved_ns_max: u64,
+    /// Kernel stamps taken in the millisecond in which the wall clock was set.
+    pub in_doubt: u64,
+    /// The largest error of the mapping from the wall clock to the run's clock.
+    pub mapping_error_ns_max: u64,
+    /// Times the wall clock was set.
+    pub wall_steps: u64,
 }
 
 impl Run {
+    /// Takes over what its rows and histograms come to.
+    pub fn adopt(&mut self, readback: Readback) {
+        self.summary = Some(readback.summary);
+        self.certificate = Some(readback.certificate);
+        self.warnings = readback.warnings;
+    }
+
     /// Its text: what [`Run::read`] reads.
     ///
     /// # Panics

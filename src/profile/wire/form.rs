@@ -23,6 +23,19 @@ const ALIKE: f64 = 0.6;
 const KEY_NAMES: [&str; 8] =
     ["api_key", "apikey", "x_api_key", "xpander_api_key", "key", "token", "bearer", "authorization"];
 
+/// Keys whose values may be secrets, though none of them holds the API key: headers are free, and servers have tokens.
+const SECRETS: [&str; 5] =
+    ["target.headers", "request.mcp_servers", "request.user_oidc_token", "request.user_tokens", "request.extra"];
+
+/// A value without its texts: only its shape and its names are left.
+fn hidden(value: &Json) -> Json {
+    match value {
+        Json::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), hidden(value))).collect(),
+        Json::Array(items) => items.iter().map(hidden).collect(),
+        _ => Json::from("(hidden)"),
+    }
+}
+
 impl Form {
     /// Holds a document against the table.
     pub(super) fn of(document: &Node) -> Self {
@@ -222,6 +235,19 @@ impl Form {
         self.values.keys().any(|key| within(key)) || self.problems.iter().any(|problem| within(&problem.key))
     }
 
+    /// Every key that holds, written or by default, as nested JSON; what may hold a secret is hidden.
+    pub(super) fn resolved(&self) -> Json {
+        let mut root = Json::Object(serde_json::Map::new());
+        for key in KEYS.iter().filter(|key| !key.path.contains("[]") && matches!(key.default, Default::Value(_))) {
+            put(&mut root, key.path, json(&default(key)));
+        }
+        for (shown, (value, _)) in &self.values {
+            let value = json(value);
+            put(&mut root, shown, if SECRETS.contains(&shown.as_str()) { hidden(&value) } else { value });
+        }
+        root
+    }
+
     /// What was written under `section`, as nested JSON.
     pub(super) fn section(&self, section: &str) -> Json {
         let prefix = format!("{section}.");
@@ -238,9 +264,25 @@ impl Form {
 fn put(root: &mut Json, path: &str, value: Json) {
     let mut at = root;
     for name in path.split('.') {
-        at = &mut at[name];
+        at = match name.split_once('[') {
+            None => &mut at[name],
+            Some((list, index)) => element(&mut at[list], index.trim_end_matches(']')),
+        };
     }
     *at = value;
+}
+
+/// The place in a list, which grows as far as that.
+fn element<'j>(list: &'j mut Json, index: &str) -> &'j mut Json {
+    let index: usize = index.parse().expect("the form numbers its lists");
+    if !list.is_array() {
+        *list = Json::Array(Vec::new());
+    }
+    let items = list.as_array_mut().expect("it was just made one");
+    while items.len() <= index {
+        items.push(Json::Null);
+    }
+    &mut items[index]
 }
 
 fn json(value: &Checked) -> Json {

@@ -61,6 +61,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("load.invocations", Kind::Count { min: 1, max: 10_000_000 }, Default::Absent("no such end"), "Stop after this many invocations. This or `duration` is required."),
     key("load.duration", TIME, Default::Absent("no such end"), "Start nothing more after this long, warm-up included."),
     key("load.warmup", ANY_TIME, Default::Value("\"0s\""), "The first part, left out of the summary."),
+    key("load.ramp", ANY_TIME, Default::Absent("1 ms a conversation, a tenth of `duration` at most"), "Over how long the conversations begin, one after another."),
     key("load.drain", ANY_TIME, Default::Value("\"30s\""), "How long what is in flight at the end may go on before it is cut."),
     key("load.workers", Kind::Count { min: 1, max: 1024 }, Default::Absent("as many as cores"), "Worker threads."),
 
@@ -161,7 +162,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("mock.service.overflow", Kind::Statuses(&[429, 503]), Default::Value("429"), "The status that further ones get."),
     key("mock.service.stretch", Kind::Amount, Default::Value("0"), "By what share a task takes longer when all slots are busy; in between in proportion."),
     key("mock.service.rate", Kind::Positive, Default::Absent("no limit"), "Requests a second that a token bucket lets through; others get 429."),
-    key("mock.service.burst", COUNT, Default::Value("1"), "How many requests the bucket holds."),
+    key("mock.service.burst", Kind::Count { min: 1, max: u64::MAX }, Default::Value("1"), "How many requests the bucket holds."),
     key("mock.service.cold_start", Kind::Times, Default::Value("\"0s\""), "What an execution takes longer on a slot that was not used lately."),
     key("mock.service.warm", TIME, Default::Value("\"1m\""), "How long a slot stays warm."),
     key("mock.fault[].kind", Kind::OneOf(FaultKind::WORDS), Default::Required("each fault has a kind, as kind = \"stall\""), "What goes wrong; see `plimsoll mock --help`."),

@@ -3,7 +3,11 @@
 use super::form::Form;
 use super::problem::{Fault, Origin};
 use crate::profile::{Expect, Limits, Load};
-use crate::units::ExactTime;
+use crate::units::{ExactTime, NS_PER_MS};
+
+/// How far apart the first starts of a closed load lie, unless the profile says: all at once would measure the
+/// machine's own connecting.
+const RAMP_EACH_NS: u64 = NS_PER_MS;
 
 /// Reads the load; what is wrong is noted in the form.
 pub(super) fn load(form: &mut Form) -> Load {
@@ -16,8 +20,14 @@ pub(super) fn load(form: &mut Form) -> Load {
             "warm-up is the first part of load.duration: make that longer",
         );
     }
+    let concurrency = form.number_or_default("load.concurrency");
+    let ramp_ns = form.number("load.ramp").unwrap_or_else(|| {
+        let tenth_ns = duration_ns.map_or(u64::MAX, |duration_ns| duration_ns / 10);
+        (concurrency * RAMP_EACH_NS).min(tenth_ns)
+    });
     Load {
-        concurrency: u32_of(form.number_or_default("load.concurrency")),
+        concurrency: u32_of(concurrency),
+        ramp_ns,
         invocations,
         duration_ns,
         warmup_ns,

@@ -23,7 +23,7 @@ pub use target::MOCK_AGENT;
 
 use form::Form;
 
-use super::Profile;
+use super::{Profile, Resolved};
 use crate::seed::Seed;
 
 impl Profile {
@@ -63,6 +63,7 @@ fn build(form: &mut Form, file: &str) -> Profile {
         expect: load::expect(form),
         stall_ns: form.number_or_default("stall"),
         mock: script::read(form),
+        resolved: Resolved(form.resolved()),
     }
 }
 

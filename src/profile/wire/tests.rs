@@ -54,6 +54,7 @@ fn the_smallest_profile_gets_every_default() {
             ),
             duration_ns: None,
             warmup_ns: 0,
+            ramp_ns: 1000000,
             drain_ns: 30000000000,
             workers: None,
         },

@@ -1,0 +1,74 @@
+//! `plimsoll report`: renders a run bundle again, also one whose run was killed.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::Exit;
+use crate::cli::{ReportArgs, ReportFormat};
+use crate::report::{markdown, terminal};
+use crate::runfile::bundle::{self, RUN};
+use crate::runfile::{Run, readback};
+
+/// The report for people, in a bundle.
+const REPORT_MD: &str = "report.md";
+
+/// Renders the bundle that the arguments name.
+///
+/// # Errors
+/// The folder is no bundle, or the output can't be written.
+pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let folder = &args.run;
+    if !folder.join(RUN).is_file() {
+        bail!(
+            "failed to find a run in {}: there is no {RUN}; name a run's folder, such as reports/…",
+            folder.display()
+        );
+    }
+    let mut run = readback::read_run(folder).context("failed to read the run")?;
+    // Always from the rows: a run that was killed has no summary of its own, and the others say the same.
+    let readback = readback::sum_up(folder, &run).context("failed to read the run")?;
+    run.adopt(readback);
+    match args.format {
+        ReportFormat::Text => first_screen(&run, folder, out)?,
+        ReportFormat::Json => out.write_all(run.to_json().as_bytes())?,
+        ReportFormat::Md if args.output.as_deref() == Some("-") => write_markdown(&run, out)?,
+        ReportFormat::Md => {
+            write_files(folder, &run)?;
+            writeln!(out, "{}", folder.join(REPORT_MD).display())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes the reports that lie in a bundle.
+///
+/// # Errors
+/// A file can't be written.
+pub fn write_files(folder: &Path, run: &Run) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    write_markdown(run, &mut text)?;
+    Ok(bundle::write_whole(folder, REPORT_MD, &text)?)
+}
+
+/// Writes the first screen of a run that is summed up.
+///
+/// # Errors
+/// The output can't be written.
+pub fn first_screen(run: &Run, folder: &Path, out: &mut impl Write) -> io::Result<()> {
+    let (Some(summary), Some(certificate)) = (&run.summary, &run.certificate) else { return Ok(()) };
+    let mut names: Vec<_> = fs::read_dir(folder)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort();
+    let files = format!("{} ({})", folder.display(), names.join(", "));
+    terminal::write(run, summary, certificate, &files, out)
+}
+
+fn write_markdown(run: &Run, out: &mut impl Write) -> io::Result<()> {
+    let (Some(summary), Some(certificate)) = (&run.summary, &run.certificate) else { return Ok(()) };
+    markdown::write(run, summary, certificate, out)
+}

@@ -1,0 +1,70 @@
+//! All workers of a run: made from one description, each on a thread of its own, or all here for simulations.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::LocalSet;
+
+use super::control::Control;
+use super::worker::{Message, Window, Worker};
+use crate::client::Client;
+use crate::clock::{self, Clock};
+use crate::profile::Plan;
+
+/// What the workers of a run have in common.
+#[derive(Debug)]
+pub struct Crew {
+    /// Makes the invocations.
+    pub client: Client,
+    /// Says what they are.
+    pub plan: Arc<Plan>,
+    /// What all workers share.
+    pub control: Arc<Control>,
+    /// Start and stop.
+    pub window: Window,
+    /// The run's clock.
+    pub clock: Clock,
+    /// How many workers; at least 1.
+    pub workers: u32,
+    /// How many conversations at a time, over all of them.
+    pub slots: u32,
+}
+
+impl Crew {
+    /// Starts each worker on a thread with a runtime of its own; gives what they will tell.
+    ///
+    /// # Errors
+    /// The system gives no thread or no runtime.
+    pub fn start(&self) -> io::Result<(UnboundedReceiver<Message>, Vec<JoinHandle<()>>)> {
+        let (workers, inbox) = self.workers();
+        let mut threads = Vec::new();
+        for worker in workers {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = clock::watch_turns(builder.enable_all()).build()?;
+            let body = move || LocalSet::new().block_on(&runtime, worker.run());
+            threads.push(std::thread::Builder::new().name(format!("worker-{}", threads.len())).spawn(body)?);
+        }
+        Ok((inbox, threads))
+    }
+
+    /// The workers, and what they will tell. Slots are dealt in turn.
+    #[must_use]
+    pub fn workers(&self) -> (Vec<Worker>, UnboundedReceiver<Message>) {
+        let (out, inbox) = unbounded_channel();
+        let step = usize::try_from(self.workers).expect("workers are few");
+        let worker = |index: u32| Worker {
+            index,
+            slots: (index..self.slots).step_by(step).collect(),
+            slots_in_all: self.slots,
+            client: self.client.clone(),
+            plan: Arc::clone(&self.plan),
+            window: self.window,
+            control: Arc::clone(&self.control),
+            clock: self.clock,
+            out: out.clone(),
+        };
+        ((0..self.workers).map(worker).collect(), inbox)
+    }
+}

@@ -1,0 +1,314 @@
+//! From the rows and the histograms of a bundle to its summary.
+//!
+//! Each row is packed into what the statistics need of it, about a hundred bytes, so that a million of them fit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hdrhistogram::Histogram as Hdr;
+
+use super::ledger::Ledger;
+use super::metric::{Metric, Series};
+use super::outcome::Outcome;
+use super::record::Record;
+use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Rates, Refused, Row, Summary, Totals};
+use crate::stats::{Incidence, Observation, histogram};
+
+/// Ways to fail that are told apart; what comes after that many is counted as one.
+const FAILURES_MAX: usize = 100;
+/// Ways to fail that the summary keeps.
+const FAILURES_KEPT: usize = 10;
+
+/// The rows and histograms of a run, on their way to its summary.
+#[derive(Debug, Default)]
+pub struct Digest {
+    series: Vec<Series>,
+    variants: Vec<Arc<str>>,
+    rows: Vec<Packed>,
+    tallies: Vec<Tally>,
+    warmup_rows: u64,
+    failures: BTreeMap<(String, String), u64>,
+    many: BTreeMap<Key, Hdr<u64>>,
+}
+
+/// What a histogram of many samples an invocation is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    metric: Metric,
+    variant: String,
+    completed: bool,
+    group: Option<u64>,
+}
+
+/// What is summed up over the rows of one variant.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    ledger: Ledger,
+    totals: Totals,
+    in_flight_ns: u128,
+}
+
+/// One row: its observations by series, each in a word, and what tells it apart.
+#[derive(Debug)]
+struct Packed {
+    intended_ns: u64,
+    plan_index: u64,
+    variant: u32,
+    completed: bool,
+    words: Box<[u64]>,
+}
+
+impl Digest {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let series = Series::all().into_iter().filter(|series| !series.metric.is_many()).collect();
+        Self { series, ..Self::default() }
+    }
+
+    /// One more row.
+    pub fn take(&mut self, record: &Record) {
+        if record.warmup {
+            self.warmup_rows += 1;
+            return;
+        }
+        let variant = self.variant(&record.variant);
+        self.tallies[variant].add(record);
+        if let Some(detail) = record.detail.as_ref().filter(|_| record.outcome != Outcome::NotStarted) {
+            let known = (record.outcome.name(), detail.clone());
+            let room = self.failures.len() < FAILURES_MAX || self.failures.contains_key(&known);
+            let key = if room { known } else { (known.0, "other causes".to_owned()) };
+            *self.failures.entry(key).or_default() += 1;
+        }
+        let words = self.series.iter().map(|series| pack(series.observe(record))).collect();
+        self.rows.push(Packed {
+            intended_ns: record.stamps.intended_ns,
+            plan_index: record.plan_index,
+            variant: u32::try_from(variant).expect("variants are counted in 32 bits"),
+            completed: record.outcome.is_completed(),
+            words,
+        });
+    }
+
+    /// One more histogram of many samples an invocation, of one outcome; `group` is that of a jackknife's streams.
+    ///
+    /// # Panics
+    /// Never: every histogram of a bundle has the same range and precision.
+    pub fn take_histogram(
+        &mut self,
+        metric: Metric,
+        variant: &str,
+        completed: bool,
+        group: Option<u64>,
+        part: &Hdr<u64>,
+    ) {
+        let key = Key { metric, variant: variant.to_owned(), completed, group };
+        match self.many.get_mut(&key) {
+            Some(all) => all.add(part).expect("every histogram has the same range and precision"),
+            None => drop(self.many.insert(key, part.clone())),
+        }
+    }
+
+    fn variant(&mut self, name: &Arc<str>) -> usize {
+        self.variants.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.variants.push(Arc::clone(name));
+            self.tallies.push(Tally::default());
+            self.variants.len() - 1
+        })
+    }
+
+    /// The summary of all that was taken; `span_ns` is how long it took.
+    #[must_use]
+    pub fn summary(mut self, span_ns: u64) -> Summary {
+        // In order of intended start: what neighbours in time have in common must lie side by side.
+        self.rows.sort_by_key(|row| (row.intended_ns, row.plan_index));
+        let mut groups = vec![self.group(None, span_ns)];
+        if self.variants.len() > 1 {
+            groups.extend((0..self.variants.len()).map(|variant| self.group(Some(variant), span_ns)));
+        }
+        Summary { span_ns, warmup_rows: self.warmup_rows, groups, failures: failures(self.failures) }
+    }
+
+    fn group(&self, variant: Option<usize>, span_ns: u64) -> Group {
+        let tally = match variant {
+            Some(variant) => self.tallies[variant].clone(),
+            None => self.tallies.iter().fold(Tally::default(), Tally::and),
+        };
+        let name = variant.map(|variant| self.variants[variant].to_string());
+        let per_invocation = self.series.iter().enumerate().map(|(at, series)| MetricSummary {
+            series: *series,
+            all: self.row(at, variant, false),
+            completed: self.row(at, variant, true),
+        });
+        let mut metrics: Vec<_> = per_invocation.collect();
+        for metric in Metric::ALL.into_iter().filter(|metric| metric.is_many()) {
+            metrics.push(MetricSummary {
+                series: Series::of(metric),
+                all: self.many_row(metric, name.as_deref(), false),
+                completed: self.many_row(metric, name.as_deref(), true),
+            });
+        }
+        metrics.retain(|metric| metric.all.count > 0 || metric.completed.count > 0);
+        let order = |series: Series| Metric::ALL.iter().position(|metric| *metric == series.metric);
+        metrics.sort_by_key(|metric| (order(metric.series), metric.series.origin));
+        Group { variant: name, rates: tally.rates(span_ns), ledger: tally.ledger, totals: tally.totals, metrics }
+    }
+
+    fn row(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Row {
+        let wanted = |row: &&Packed| {
+            variant.is_none_or(|variant| row.variant as usize == variant) && (row.completed || !completed_only)
+        };
+        let observations: Vec<_> = self.rows.iter().filter(wanted).filter_map(|row| unpack(row.words[at])).collect();
+        row_of(&observations)
+    }
+
+    fn many_row(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Row {
+        let mut all: Option<Hdr<u64>> = None;
+        let wanted = |key: &&Key| {
+            key.metric == metric
+                && key.group.is_none()
+                && variant.is_none_or(|variant| key.variant == variant)
+                && (key.completed || !completed_only)
+        };
+        for part in self.many.iter().filter(|(key, _)| wanted(key)).map(|(_, part)| part) {
+            match &mut all {
+                Some(all) => all.add(part).expect("every histogram has the same range and precision"),
+                None => all = Some(part.clone()),
+            }
+        }
+        all.map_or_else(Row::default, |all| row_of_histogram(&all))
+    }
+}
+
+impl Tally {
+    fn add(&mut self, record: &Record) {
+        self.ledger.count(record.outcome);
+        if let Some(started_ns) = record.stamps.started_ns {
+            self.in_flight_ns += u128::from(record.stamps.last_known_ns.saturating_sub(started_ns));
+        }
+        let (totals, counts) = (&mut self.totals, &record.counts);
+        totals.events += counts.events;
+        totals.chunks += counts.chunks;
+        totals.text_bytes += counts.text_bytes;
+        totals.body_bytes += counts.body_bytes;
+        totals.reads += counts.reads;
+        totals.shared_reads += counts.shared_reads;
+        totals.comments += counts.comments;
+        totals.unknown_events += counts.unknown_events;
+        totals.foreign_events += counts.foreign_events;
+        totals.events_after_end += counts.events_after_end;
+        totals.duplicate_finishes += counts.duplicate_finishes;
+        totals.invalid_utf8 += counts.invalid_utf8;
+        totals.tool_calls += counts.tool_calls;
+        totals.tool_errors += counts.tool_errors;
+        totals.tool_unpaired += counts.tool_unpaired;
+        totals.stalls += counts.stalls;
+        totals.stalled_invocations += u64::from(counts.stalls > 0);
+        totals.stalled_ns += counts.stalled_ns;
+        totals.stamps_moved += counts.stamps_moved;
+        totals.reused_connections += u64::from(record.reused == Some(true));
+        totals.total_tokens += record.tokens.total.unwrap_or_default();
+    }
+
+    fn and(mut self, other: &Self) -> Self {
+        self.ledger.add(&other.ledger);
+        self.totals = self.totals.and(&other.totals);
+        self.in_flight_ns += other.in_flight_ns;
+        self
+    }
+
+    fn rates(&self, span_ns: u64) -> Rates {
+        if span_ns == 0 {
+            return Rates::default();
+        }
+        let seconds = span_ns as f64 / 1e9;
+        Rates {
+            started_per_s: self.ledger.started() as f64 / seconds,
+            completed_per_s: self.ledger.of(Outcome::Completed) as f64 / seconds,
+            events_per_s: self.totals.events as f64 / seconds,
+            text_bytes_per_s: self.totals.text_bytes as f64 / seconds,
+            mean_in_flight: self.in_flight_ns as f64 / span_ns as f64,
+        }
+    }
+}
+
+/// The two highest bits tell what an observation is; 62 bits of nanoseconds are 146 years.
+const KIND_SHIFT: u32 = 62;
+
+fn pack(observation: Option<Observation>) -> u64 {
+    let (kind, ns) = match observation {
+        None => (0, 0),
+        Some(Observation::Seen(ns)) => (1, ns),
+        Some(Observation::Censored(ns)) => (2, ns),
+        Some(Observation::Failed(ns)) => (3, ns),
+    };
+    kind << KIND_SHIFT | ns.min((1 << KIND_SHIFT) - 1)
+}
+
+fn unpack(word: u64) -> Option<Observation> {
+    let ns = word & ((1 << KIND_SHIFT) - 1);
+    match word >> KIND_SHIFT {
+        0 => None,
+        1 => Some(Observation::Seen(ns)),
+        2 => Some(Observation::Censored(ns)),
+        _ => Some(Observation::Failed(ns)),
+    }
+}
+
+fn row_of(observations: &[Observation]) -> Row {
+    let seen = || observations.iter().filter_map(|one| if let Observation::Seen(ns) = one { Some(*ns) } else { None });
+    let (count, sum_ns) = seen().fold((0_u64, 0_u128), |(count, sum), ns| (count + 1, sum + u128::from(ns)));
+    if count == 0 {
+        return Row::default();
+    }
+    let sample = Incidence::new(observations);
+    Row {
+        count,
+        censored: observations.iter().filter(|one| matches!(one, Observation::Censored(_))).count() as u64,
+        failed: observations.iter().filter(|one| matches!(one, Observation::Failed(_))).count() as u64,
+        min_ns: seen().min(),
+        mean_ns: u64::try_from(sum_ns / u128::from(count)).ok(),
+        max_ns: seen().max(),
+        quantiles: QUANTILES.into_iter().map(|p| quantile(&sample, p)).collect(),
+    }
+}
+
+fn quantile(sample: &Incidence, p: f64) -> Quantile {
+    let value_ns = sample.quantile_ns(p);
+    let refused = value_ns.is_none().then_some(Refused::NeverReached);
+    Quantile { p, value_ns, low_ns: None, high_ns: None, refused }
+}
+
+fn row_of_histogram(all: &Hdr<u64>) -> Row {
+    if all.is_empty() {
+        return Row::default();
+    }
+    let counts: Vec<_> = histogram::counts(all).collect();
+    #[expect(clippy::cast_possible_truncation, reason = "a mean of times that are under 24 hours")]
+    let mean_ns = all.mean() as u64;
+    Row {
+        count: all.len(),
+        min_ns: Some(all.min()),
+        mean_ns: Some(mean_ns),
+        max_ns: Some(all.max()),
+        quantiles: QUANTILES
+            .into_iter()
+            .map(|p| Quantile {
+                p,
+                value_ns: crate::stats::rank::weighted_quantile(&counts, p),
+                low_ns: None,
+                high_ns: None,
+                refused: None,
+            })
+            .collect(),
+        ..Row::default()
+    }
+}
+
+fn failures(counted: BTreeMap<(String, String), u64>) -> Vec<Failure> {
+    let mut failures: Vec<_> =
+        counted.into_iter().map(|((outcome, detail), count)| Failure { outcome, detail, count }).collect();
+    failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
+    failures.truncate(FAILURES_KEPT);
+    failures
+}

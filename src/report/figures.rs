@@ -1,0 +1,130 @@
+//! How single figures read, whatever the format: a quantile or why it has no number, an interval, a share.
+
+use crate::metrics::summary::{Quantile, Refused, Row};
+use crate::metrics::{Metric, Origin, Series};
+use crate::units::{Human, HumanBytes};
+
+/// A series as people call it.
+pub(super) fn title(series: Series) -> String {
+    let metric = match series.metric {
+        Metric::Ttfb => "time to first byte",
+        Metric::Ttfe => "time to first event",
+        Metric::Ttfc => "time to first chunk",
+        Metric::Finish => "time to task_finished",
+        Metric::Connect => "connect",
+        Metric::Queue => "queue",
+        Metric::Gap => "gap between chunks",
+        Metric::Silence => "longest silence",
+        Metric::Answer => "answer",
+        Metric::Closing => "closing",
+        Metric::StartLag => "start lag (ours)",
+        Metric::ClientLag => "client lag (ours)",
+        Metric::StampError => "stamp error (ours)",
+    };
+    match series.origin {
+        Some(Origin::Sent) => format!("{metric}, from the send"),
+        _ => metric.to_owned(),
+    }
+}
+
+/// A quantile, or a mark for why it has none: `n<662` for too few samples, `never` where so many never got there.
+pub(super) fn quantile(quantile: Option<&Quantile>) -> String {
+    let Some(quantile) = quantile else { return "–".to_owned() };
+    match (quantile.value_ns, quantile.refused) {
+        (Some(ns), _) => Human(ns).to_string(),
+        (None, Some(Refused::TooFew { needed, .. })) => format!("n<{needed}"),
+        (None, _) => "never".to_owned(),
+    }
+}
+
+/// The interval of a quantile.
+pub(super) fn interval(quantile: Option<&Quantile>) -> String {
+    let Some(quantile) = quantile.filter(|quantile| quantile.value_ns.is_some()) else { return String::new() };
+    match (quantile.low_ns, quantile.high_ns) {
+        (None, None) => String::new(),
+        (low, high) => {
+            let end = |ns: Option<u64>| ns.map_or_else(|| "none".to_owned(), |ns| Human(ns).to_string());
+            format!("{}–{}", end(low), end(high))
+        }
+    }
+}
+
+/// A time that may be absent.
+pub(super) fn time(ns: Option<u64>) -> String {
+    ns.map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string())
+}
+
+/// The samples of a row, and what is missing of them.
+pub(super) fn samples(row: &Row) -> String {
+    let mut text = row.count.to_string();
+    if row.failed > 0 {
+        text.push_str(&format!(" +{} failed", row.failed));
+    }
+    if row.censored > 0 {
+        text.push_str(&format!(" +{} cut off", row.censored));
+    }
+    text
+}
+
+/// A share as a percentage that never rounds up to all or down to nothing.
+pub(super) fn share(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        p if p > 99.9 && p < 100.0 => "over 99.9 %".to_owned(),
+        p if p > 0.0 && p < 0.1 => "under 0.1 %".to_owned(),
+        p if (p - p.round()).abs() < 1e-9 => format!("{p:.0} %"),
+        p => format!("{p:.1} %"),
+    }
+}
+
+/// A rate or a mean with three digits.
+pub(super) fn number(value: f64) -> String {
+    match value {
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
+/// Bytes a second.
+#[expect(clippy::cast_possible_truncation, reason = "no run brings 16 EiB a second")]
+pub(super) fn rate_of_bytes(per_s: f64) -> String {
+    format!("{}/s", HumanBytes(per_s.round() as u64))
+}
+
+/// Text of the target's or the user's that a terminal shows as it stands, in one line.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_without_a_number_says_why() {
+        let mut one = Quantile {
+            p: 0.99,
+            value_ns: Some(1_230_000_000),
+            low_ns: Some(1_200_000_000),
+            high_ns: None,
+            refused: None,
+        };
+        assert_eq!((quantile(Some(&one)).as_str(), interval(Some(&one)).as_str()), ("1.23s", "1.20s–none"));
+        one.value_ns = None;
+        one.refused = Some(Refused::TooFew { effective: 480, needed: 662 });
+        assert_eq!((quantile(Some(&one)).as_str(), interval(Some(&one)).as_str()), ("n<662", ""));
+        one.refused = Some(Refused::NeverReached);
+        assert_eq!(quantile(Some(&one)), "never");
+        assert_eq!(quantile(None), "–");
+    }
+
+    #[test]
+    fn a_share_is_all_only_when_it_is() {
+        assert_eq!(
+            [1.0, 0.9999, 0.985, 0.0001, 0.0].map(share),
+            ["100 %", "over 99.9 %", "98.5 %", "under 0.1 %", "0 %"]
+        );
+        assert_eq!([1234.5, 43.21, 1.5].map(number), ["1234", "43.2", "1.50"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! `report.md`: every number of a run with its definition.
+
+use std::io::{self, Write};
+
+use super::figures::{interval, number, quantile, rate_of_bytes, samples, share, time, title};
+use super::table::{Table, escape_markdown};
+use crate::metrics::certificate::ArrivalClock;
+use crate::metrics::summary::{Group, QUANTILES, Row};
+use crate::metrics::{Certificate, Metric, Outcome, Summary};
+use crate::runfile::Run;
+use crate::units::Human;
+
+/// Writes the report of a run.
+///
+/// # Errors
+/// The output can't be written.
+pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "# {}\n", escape_markdown(&run.id))?;
+    writeln!(out, "{}\n", escape_markdown(&run.why))?;
+    writeln!(
+        out,
+        "**{}** · target {} · began {} · seed {} · plan `{}` · {} workers · plimsoll {}{}\n",
+        certificate.verdict,
+        escape_markdown(&run.target),
+        run.began,
+        run.seed,
+        run.plan_hash,
+        run.workers,
+        run.plimsoll.version,
+        run.plimsoll.revision.as_ref().map(|revision| format!(" ({revision})")).unwrap_or_default(),
+    )?;
+    for warning in &run.warnings {
+        writeln!(out, "> **Warning:** {}\n", escape_markdown(&warning.to_string()))?;
+    }
+    for group in &summary.groups {
+        write_group(group, summary, out)?;
+    }
+    failures(summary, out)?;
+    write_certificate(run, certificate, out)?;
+    definitions(out)
+}
+
+fn write_group(group: &Group, summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    match &group.variant {
+        None => writeln!(out, "## All invocations\n")?,
+        Some(name) => writeln!(out, "## Variant {}\n", escape_markdown(name))?,
+    }
+    ledger(group, out)?;
+    writeln!(
+        out,
+        "{} started in {} ({}/s), {} completed/s, {} in flight on average, {} events/s, {} of text.",
+        group.ledger.started(),
+        Human(summary.span_ns),
+        number(group.rates.started_per_s),
+        number(group.rates.completed_per_s),
+        number(group.rates.mean_in_flight),
+        number(group.rates.events_per_s),
+        rate_of_bytes(group.rates.text_bytes_per_s),
+    )?;
+    if summary.warmup_rows > 0 && group.variant.is_none() {
+        writeln!(out, "\n{} invocations of the warm-up are left out.", summary.warmup_rows)?;
+    }
+    writeln!(out, "\n### Every planned start\n")?;
+    rows(group, |metric| &metric.all, out)?;
+    writeln!(out, "\n### Completed invocations only\n")?;
+    rows(group, |metric| &metric.completed, out)?;
+    writeln!(out)?;
+    observations(group, out)
+}
+
+fn ledger(group: &Group, out: &mut impl Write) -> io::Result<()> {
+    let mut table = Table::new(["outcome", "invocations", "share"]);
+    let planned = group.ledger.planned;
+    for (kind, count) in &group.ledger.outcomes {
+        table.row([kind.clone(), count.to_string(), share(*count as f64 / planned.max(1) as f64)]);
+    }
+    table.row(["planned".to_owned(), planned.to_string(), String::new()]);
+    table.write_markdown(out)?;
+    writeln!(out)
+}
+
+fn rows(
+    group: &Group,
+    pick: impl Fn(&crate::metrics::summary::MetricSummary) -> &Row,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let head = ["metric", "samples", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
+    let mut table = Table::new(head);
+    for metric in &group.metrics {
+        let row = pick(metric);
+        if row.count == 0 {
+            continue;
+        }
+        let cell = |p: f64| {
+            let (value, ends) = (quantile(row.quantile(p)), interval(row.quantile(p)));
+            if ends.is_empty() { value } else { format!("{value} ({ends})") }
+        };
+        let before = [title(metric.series), samples(row), time(row.min_ns), time(row.mean_ns)];
+        table.row(before.into_iter().chain(QUANTILES.map(cell)).chain([time(row.max_ns)]));
+    }
+    table.write_markdown(out)
+}
+
+fn observations(group: &Group, out: &mut impl Write) -> io::Result<()> {
+    let totals = &group.totals;
+    let mut table = Table::new(["counted", "sum"]);
+    for (name, count) in [
+        ("events", totals.events),
+        ("chunks with text", totals.chunks),
+        ("text bytes", totals.text_bytes),
+        ("body bytes", totals.body_bytes),
+        ("reads", totals.reads),
+        ("events that shared their read with a later one", totals.shared_reads),
+        ("tool calls", totals.tool_calls),
+        ("tool errors", totals.tool_errors),
+        ("tool calls without a pair", totals.tool_unpaired),
+        ("stalls", totals.stalls),
+        ("comments (heartbeats)", totals.comments),
+        ("events of unknown type", totals.unknown_events),
+        ("events of other tasks", totals.foreign_events),
+        ("events after the end", totals.events_after_end),
+        ("further task_finished events", totals.duplicate_finishes),
+        ("events with broken UTF-8", totals.invalid_utf8),
+        ("stamps moved to keep their order", totals.stamps_moved),
+        ("invocations on a reused connection", totals.reused_connections),
+        ("tokens, as the agent counts them", totals.total_tokens),
+    ] {
+        table.row([name.to_owned(), count.to_string()]);
+    }
+    table.write_markdown(out)?;
+    writeln!(out)
+}
+
+fn failures(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    if summary.failures.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Causes of failure\n")?;
+    let mut table = Table::new(["outcome", "cause", "invocations"]);
+    for failure in &summary.failures {
+        table.row([failure.outcome.clone(), failure.detail.clone(), failure.count.to_string()]);
+    }
+    table.write_markdown(out)?;
+    writeln!(out)
+}
+
+fn write_certificate(run: &Run, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
+    let measured = &certificate.measured;
+    writeln!(out, "## Certificate: {}\n", certificate.verdict)?;
+    for reason in &certificate.reasons {
+        writeln!(out, "- {}", escape_markdown(&reason.to_string()))?;
+    }
+    if !certificate.reasons.is_empty() {
+        writeln!(out)?;
+    }
+    let clock = match measured.arrival_clock {
+        ArrivalClock::Kernel => "the kernel's receive stamp",
+        ArrivalClock::User => "user space, right after the read",
+    };
+    let workers: Vec<_> = measured.worker_cpu.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
+    let or_unknown = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), share);
+    let mut table = Table::new(["measured of itself", "value"]);
+    for (name, value) in [
+        ("arrival stamps from", clock.to_owned()),
+        ("stamp error p99", time(measured.stamp_error_ns_p99)),
+        ("start lag p99", time(measured.start_lag_ns_p99)),
+        ("limit on both", Human(certificate.limit_ns).to_string()),
+        ("client lag p99", time(measured.client_lag_ns_p99)),
+        ("events in shared reads", share(measured.shared_reads)),
+        ("starts made", share(measured.starts_made)),
+        ("CPU of each worker", workers.join(", ")),
+        ("CPU of the machine", or_unknown(measured.machine_cpu)),
+        ("stolen by the hypervisor", or_unknown(measured.steal)),
+        ("machine", format!("{}, {} cores", run.machine.cpu.as_deref().unwrap_or("unknown CPU"), run.machine.cores)),
+        ("system", format!("{} {}", run.machine.system, run.machine.kernel.as_deref().unwrap_or_default())),
+    ] {
+        table.row([name.to_owned(), value]);
+    }
+    table.write_markdown(out)?;
+    writeln!(out)
+}
+
+fn definitions(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "## Definitions\n")?;
+    writeln!(
+        out,
+        "Latencies count from the intended start, unless the send is named. `n<N`: the quantile takes N independent \
+         samples. `never`: so many failed that this share never got there. Intervals are two-sided at 95 %. \
+         `{}` and the like are outcomes; a stream without its own `task_finished` is no success.\n",
+        Outcome::Truncated
+    )?;
+    let mut table = Table::new(["metric", "definition"]);
+    for metric in Metric::ALL {
+        table.row([metric.name().to_owned(), metric.definition().to_owned()]);
+    }
+    table.write_markdown(out)
+}

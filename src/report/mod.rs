@@ -1,0 +1,6 @@
+//! A run, shown: one file a format, each takes a writer. Nothing here computes a statistic.
+
+mod figures;
+pub mod markdown;
+pub mod table;
+pub mod terminal;

@@ -1,0 +1,222 @@
+//! A bundle read back: its rows and histograms, summed up. The one way to a summary, for a run that has just ended,
+//! for one that was killed, and for a report made again.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::bundle::{HISTOGRAMS, INVOCATIONS, RUN};
+use super::run::{Harness, Run};
+use super::{Status, hlog, invocations, run};
+use crate::metrics::certificate::{ArrivalClock, SelfError};
+use crate::metrics::digest::Digest;
+use crate::metrics::{Certificate, Ledger, Metric, Outcome, Record, Series, Summary, Warning};
+
+/// Why a bundle can't be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A file is missing or can't be read.
+    #[error("read {}: {source}; is this the folder of a run?", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `run.json` is none.
+    #[error(transparent)]
+    Run(#[from] run::Error),
+    /// `invocations.csv` is none.
+    #[error(transparent)]
+    Invocations(#[from] invocations::Error),
+    /// `histograms.hlog` is none.
+    #[error(transparent)]
+    Histograms(#[from] hlog::Error),
+}
+
+/// What a run came to, by its rows and histograms.
+#[derive(Debug)]
+pub struct Readback {
+    /// The summary.
+    pub summary: Summary,
+    /// The harness's own error, judged.
+    pub certificate: Certificate,
+    /// What to know before the numbers.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads `run.json` of a bundle.
+///
+/// # Errors
+/// It is missing, or of another version.
+pub fn read_run(folder: &Path) -> Result<Run, Error> {
+    let path = folder.join(RUN);
+    let text = fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
+    Ok(Run::read(&text)?)
+}
+
+/// Sums up the rows and histograms of a bundle.
+///
+/// # Errors
+/// A file is missing or broken; rows and lines that were cut off at the end are left out with a warning.
+pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
+    let mut digest = Digest::new();
+    let mut facts = Facts::default();
+    let path = folder.join(INVOCATIONS);
+    let rows = File::open(&path).map_err(|source| Error::Read { path, source })?;
+    let rows = invocations::read(rows, |record| {
+        facts.take(&record);
+        digest.take(&record);
+    })?;
+    let path = folder.join(HISTOGRAMS);
+    let text = fs::read(&path).map_err(|source| Error::Read { path, source })?;
+    let cut_off = hlog::read(&text, |line| {
+        let group = line.gap_group();
+        let metric = Metric::ALL.into_iter().find(|metric| metric.is_many() && metric.name() == line.metric);
+        let metric = group.map(|_| Metric::Gap).or(metric);
+        if let Some(metric) = metric.filter(|_| line.outcome != "warmup") {
+            let completed = line.outcome == Outcome::Completed.kind();
+            digest.take_histogram(metric, &line.variant, completed, group, &line.histogram);
+        }
+    })?;
+    let summary = digest.summary(facts.span_ns());
+    let holds = facts.holds(run.harness.as_ref());
+    let measured = self_error(&summary, run, holds);
+    let mut warnings = facts.warnings(&summary, run);
+    if rows.truncated {
+        warnings.insert(0, Warning::RowsTruncated);
+    }
+    if cut_off {
+        warnings.insert(0, Warning::HistogramsTruncated);
+    }
+    if run.status == Status::Running {
+        warnings.insert(0, Warning::Unfinished);
+    }
+    Ok(Readback { summary, certificate: Certificate::judge(measured), warnings })
+}
+
+/// What is noted on the way through the rows, the warm-up included.
+#[derive(Debug, Default)]
+struct Facts {
+    ledger: Ledger,
+    events: u64,
+    body_bytes: u64,
+    first_ns: Option<u64>,
+    last_ns: u64,
+    new_connections: u64,
+    without_chunks: u64,
+}
+
+impl Facts {
+    fn take(&mut self, record: &Record) {
+        self.ledger.count(record.outcome);
+        self.events += record.counts.events;
+        self.body_bytes += record.counts.body_bytes;
+        if record.warmup || record.outcome == Outcome::NotStarted {
+            return;
+        }
+        let began_ns = record.stamps.intended_ns;
+        self.first_ns = Some(self.first_ns.map_or(began_ns, |first| first.min(began_ns)));
+        self.last_ns = self.last_ns.max(record.stamps.last_known_ns);
+        self.new_connections += u64::from(record.reused == Some(false));
+        self.without_chunks += u64::from(record.outcome.is_completed() && record.counts.chunks == 0);
+    }
+
+    fn span_ns(&self) -> u64 {
+        self.first_ns.map_or(0, |first| self.last_ns.saturating_sub(first))
+    }
+
+    /// Whether the rows are what the workers counted; a run without their count has nothing to hold against.
+    fn holds(&self, harness: Option<&Harness>) -> bool {
+        let sums = harness.is_none_or(|harness| self.differences(harness).is_empty() && harness.lost_workers == 0);
+        self.ledger.adds_up() && sums
+    }
+
+    fn differences(&self, harness: &Harness) -> Vec<Warning> {
+        [
+            ("planned starts", self.ledger.planned, harness.planned),
+            ("started invocations", self.ledger.started(), harness.started),
+            ("events", self.events, harness.events),
+            ("body bytes", self.body_bytes, harness.body_bytes),
+        ]
+        .into_iter()
+        .filter(|(_, rows, workers)| rows != workers)
+        .map(|(what, rows, workers)| Warning::SumsDiffer { what: what.to_owned(), rows, workers })
+        .collect()
+    }
+
+    fn warnings(&self, summary: &Summary, run: &Run) -> Vec<Warning> {
+        let mut warnings = run.harness.as_ref().map_or_else(Vec::new, |harness| self.differences(harness));
+        let group = summary.overall();
+        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let mut warn = |holds: bool, warning: Warning| {
+            if holds {
+                warnings.push(warning);
+            }
+        };
+        let lost = run.harness.as_ref().map_or(0, |harness| harness.lost_workers);
+        warn(lost > 0, Warning::WorkersLost { count: lost });
+        let cut = group.ledger.of(Outcome::Cut);
+        warn(cut > 0, Warning::Cut { count: cut, drain_ns: run.drain_ns });
+        let limited = group.ledger.of(Outcome::RateLimited);
+        warn(limited > 0, Warning::RateLimited { count: limited });
+        let shared = share(group.totals.shared_reads, group.totals.events);
+        warn(shared > SHARED_READS_MAX, Warning::SharedReads { share: shared });
+        let fresh = share(self.new_connections, self.new_connections + group.totals.reused_connections);
+        warn(
+            run.reuse && fresh > NEW_CONNECTIONS_MAX && group.totals.reused_connections > 0,
+            Warning::NotReused { share: fresh },
+        );
+        warn(self.without_chunks > 0, Warning::NoChunks { count: self.without_chunks });
+        warn(group.totals.foreign_events > 0, Warning::ForeignEvents { count: group.totals.foreign_events });
+        if let Some(warning) = run.harness.as_ref().and_then(|harness| little(harness, self, summary)) {
+            warnings.push(warning);
+        }
+        warnings
+    }
+}
+
+/// The share of shared reads over which gaps mislead.
+const SHARED_READS_MAX: f64 = 0.05;
+/// The share of new connections over which reuse can be said to fail.
+const NEW_CONNECTIONS_MAX: f64 = 0.5;
+/// How far Little's two sides may lie apart.
+const LITTLE_MAX: f64 = 0.01;
+
+/// Little's law: the mean in flight that the workers measured, against rate × mean time by the rows.
+fn little(harness: &Harness, facts: &Facts, summary: &Summary) -> Option<Warning> {
+    // With a warm-up the two are of different stretches.
+    let span_ns = facts.span_ns();
+    if summary.warmup_rows > 0 || span_ns == 0 {
+        return None;
+    }
+    let in_flight = harness.in_flight_ns as f64 / span_ns as f64;
+    let product = summary.overall().rates.mean_in_flight;
+    ((in_flight - product).abs() > LITTLE_MAX * in_flight.max(1.0)).then_some(Warning::Little { in_flight, product })
+}
+
+fn self_error(summary: &Summary, run: &Run, ledger_holds: bool) -> SelfError {
+    let group = summary.overall();
+    let value = |series: Series, p: f64| {
+        let row = &group.metric(series)?.all;
+        row.quantile(p)?.value_ns.or(row.max_ns)
+    };
+    let medians = [Metric::Ttfc, Metric::Finish].map(|metric| value(Series::from_intended(metric), 0.5));
+    let (totals, ledger) = (&group.totals, &group.ledger);
+    let due = ledger.planned - ledger.of(Outcome::NotStarted);
+    SelfError {
+        arrival_clock: run.harness.as_ref().map_or(ArrivalClock::User, |harness| harness.stamps.clock),
+        stamp_error_ns_p99: value(Series::of(Metric::StampError), 0.99),
+        start_lag_ns_p99: value(Series::of(Metric::StartLag), 0.99),
+        client_lag_ns_p99: value(Series::of(Metric::ClientLag), 0.99),
+        shared_reads: if totals.events == 0 { 0.0 } else { totals.shared_reads as f64 / totals.events as f64 },
+        starts_made: if due == 0 { 1.0 } else { ledger.started() as f64 / due as f64 },
+        smaller_median_ns: medians.into_iter().flatten().min(),
+        worker_cpu: run.harness.as_ref().map_or_else(Vec::new, |harness| harness.worker_cpu.clone()),
+        machine_cpu: run.harness.as_ref().and_then(|harness| harness.machine_cpu),
+        steal: run.harness.as_ref().and_then(|harness| harness.steal),
+        ledger_holds,
+    }
+}
