@@ -12,7 +12,7 @@ use super::metric::{Metric, Series};
 use super::outcome::Outcome;
 use super::record::Record;
 use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Rates, Refused, Row, Summary, Totals};
-use crate::stats::{Incidence, Observation, histogram};
+use crate::stats::{Observation, Sample, histogram};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
 const FAILURES_MAX: usize = 100;
@@ -261,7 +261,7 @@ fn row_of(observations: &[Observation]) -> Row {
     if count == 0 {
         return Row::default();
     }
-    let sample = Incidence::new(observations);
+    let sample = Sample::new(observations);
     Row {
         count,
         censored: observations.iter().filter(|one| matches!(one, Observation::Censored(_))).count() as u64,
@@ -273,10 +273,22 @@ fn row_of(observations: &[Observation]) -> Row {
     }
 }
 
-fn quantile(sample: &Incidence, p: f64) -> Quantile {
-    let value_ns = sample.quantile_ns(p);
-    let refused = value_ns.is_none().then_some(Refused::NeverReached);
-    Quantile { p, value_ns, low_ns: None, high_ns: None, refused }
+fn quantile(sample: &Sample, p: f64) -> Quantile {
+    let estimate = sample.quantile(p);
+    let refused = match estimate.refused {
+        #[expect(clippy::cast_possible_truncation, reason = "a size of a sample that was held in memory")]
+        Some(refusal) => Some(Refused::TooFew { effective: refusal.effective as u64, needed: refusal.needed }),
+        None if estimate.value.is_none() => Some(Refused::NeverReached),
+        None => None,
+    };
+    let interval = estimate.interval;
+    Quantile {
+        p,
+        value_ns: estimate.value,
+        low_ns: interval.and_then(|interval| interval.low),
+        high_ns: interval.and_then(|interval| interval.high),
+        refused,
+    }
 }
 
 fn row_of_histogram(all: &Hdr<u64>) -> Row {

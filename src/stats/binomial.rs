@@ -5,13 +5,13 @@
 //! has to converge; a million trials take a few thousand terms. (Continued fractions for the incomplete beta function,
 //! as libraries have them, stop short of converging near the middle at such sizes.)
 
-/// The probabilities of a binomial distribution that are not negligible: below 10⁻²⁰ of the largest.
+/// A binomial distribution, where its probabilities are not negligible: down to 10⁻²⁰ of the largest.
 #[derive(Debug, Clone)]
 pub(super) struct Binomial {
     /// The number of successes of the first term.
     first: u64,
-    /// Probabilities of `first`, `first + 1`, ….
-    terms: Vec<f64>,
+    /// P(X ≤ k) for `first`, `first + 1`, ….
+    at_most: Vec<f64>,
 }
 
 impl Binomial {
@@ -22,56 +22,46 @@ impl Binomial {
         let odds = p / (1.0 - p);
         #[expect(clippy::cast_possible_truncation, reason = "within [0, n]")]
         let mode = (((n + 1) as f64 * p) as u64).min(n);
-        let mut below = Vec::new();
-        let mut term = 1.0;
-        for k in (0..mode).rev() {
-            // P(k) from P(k + 1).
-            term *= (k + 1) as f64 / ((n - k) as f64 * odds);
-            if term < NEGLIGIBLE {
-                break;
-            }
-            below.push(term);
+        // P(k) from P(k + 1), and P(k) from P(k − 1).
+        let down = (0..mode).rev().scan(1.0, |term, k| {
+            *term *= (k + 1) as f64 / ((n - k) as f64 * odds);
+            (*term >= NEGLIGIBLE).then_some(*term)
+        });
+        let up = (mode + 1..=n).scan(1.0, |term, k| {
+            *term *= (n - k + 1) as f64 * odds / k as f64;
+            (*term >= NEGLIGIBLE).then_some(*term)
+        });
+        let mut at_most: Vec<f64> = down.collect();
+        let first = mode - at_most.len() as u64;
+        at_most.reverse();
+        at_most.push(1.0);
+        at_most.extend(up);
+        let mut sum = 0.0;
+        for term in &mut at_most {
+            sum += *term;
+            *term = sum;
         }
-        let first = mode - below.len() as u64;
-        let mut terms: Vec<f64> = below.into_iter().rev().collect();
-        terms.push(1.0);
-        term = 1.0;
-        for k in mode + 1..=n {
-            term *= (n - k + 1) as f64 * odds / k as f64;
-            if term < NEGLIGIBLE {
-                break;
-            }
-            terms.push(term);
-        }
-        let whole: f64 = terms.iter().sum();
-        terms.iter_mut().for_each(|term| *term /= whole);
-        Self { first, terms }
+        at_most.iter_mut().for_each(|share| *share /= sum);
+        Self { first, at_most }
     }
 
     /// P(X ≤ k).
     pub(super) fn at_most(&self, k: u64) -> f64 {
-        let count = usize::try_from((k + 1).saturating_sub(self.first)).unwrap_or(usize::MAX).min(self.terms.len());
-        self.terms[..count].iter().sum()
+        let Some(at) = k.checked_sub(self.first) else { return 0.0 };
+        usize::try_from(at).ok().and_then(|at| self.at_most.get(at)).copied().unwrap_or(1.0)
     }
 
-    /// The largest `k` with P(X ≤ k) ≤ `tail`, if P(X ≤ 0) is not already more.
-    pub(super) fn below(&self, tail: f64) -> Option<u64> {
-        let mut sum = 0.0;
-        let within = self.terms.iter().take_while(|term| {
-            sum += **term;
-            sum <= tail
-        });
-        (self.first + within.count() as u64).checked_sub(1)
+    /// The smallest `k` with P(X ≤ k) over `tail`.
+    pub(super) fn quantile(&self, tail: f64) -> u64 {
+        self.first + self.at_most.partition_point(|share| *share <= tail) as u64
     }
 
     /// The smallest `k` with P(X ≥ k) ≤ `tail`; it may be one more than there are trials.
     pub(super) fn above(&self, tail: f64) -> u64 {
-        let mut sum = 0.0;
-        let within = self.terms.iter().rev().take_while(|term| {
-            sum += **term;
-            sum <= tail
-        });
-        self.first + (self.terms.len() - within.count()) as u64
+        match self.at_most.partition_point(|share| 1.0 - share > tail) as u64 {
+            0 if tail >= 1.0 => self.first,
+            within => self.first + within + 1,
+        }
     }
 }
 
@@ -89,21 +79,17 @@ mod tests {
     proptest! {
         #[test]
         fn tails_are_sums_of_the_definition(n in 1_u64..60, p in 0.001_f64..0.999, k in 0_u64..60) {
-            let expected = naive(n, p, k);
-            prop_assert!((Binomial::new(n, p).at_most(k) - expected).abs() < 1e-12);
+            prop_assert!((Binomial::new(n, p).at_most(k) - naive(n, p, k)).abs() < 1e-12);
         }
 
         #[test]
-        fn ranks_are_the_last_within_the_tail(n in 1_u64..3_000, p in 0.001_f64..0.999, tail in 0.000_1_f64..0.4) {
+        fn ranks_are_the_first_beyond_the_tail(n in 1_u64..3_000, p in 0.001_f64..0.999, tail in 0.000_1_f64..0.4) {
             let binomial = Binomial::new(n, p);
-            let (below, above) = (binomial.below(tail), binomial.above(tail));
-            if let Some(k) = below {
-                prop_assert!(binomial.at_most(k) <= tail);
-            }
-            let next = below.map_or(0, |k| k + 1);
-            prop_assert!(binomial.at_most(next) > tail - 1e-12);
-            prop_assert!(above == 0 || 1.0 - binomial.at_most(above - 1) <= tail + 1e-12);
-            prop_assert!(above < 2 || 1.0 - binomial.at_most(above - 2) > tail - 1e-12);
+            let (k, above) = (binomial.quantile(tail), binomial.above(tail));
+            prop_assert!(binomial.at_most(k) > tail);
+            prop_assert!(k == 0 || binomial.at_most(k - 1) <= tail);
+            prop_assert!(above >= 1 && 1.0 - binomial.at_most(above - 1) <= tail);
+            prop_assert!(above == 1 || 1.0 - binomial.at_most(above - 2) > tail);
         }
     }
 }

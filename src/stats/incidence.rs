@@ -96,6 +96,11 @@ impl Walk {
         self.reached + self.events as f64 / self.per_whole
     }
 
+    /// What an event weighs now.
+    pub(super) fn weight(&self) -> f64 {
+        1.0 / self.per_whole
+    }
+
     /// How many events after the last change of weight bring the incidence to `p`, at the present weight.
     fn events_to(&self, p: f64) -> u64 {
         // What rounding can add to a quantile of n values (see `rank`) and, once something was cut off, to the

@@ -3,10 +3,20 @@
 //! Values are nanoseconds in `u64` unless a name says otherwise. Nothing here reads a clock, a file or a random number
 //! that is not drawn from the seed handed in.
 
-pub mod binomial;
+mod binomial;
+pub mod bootstrap;
+pub mod coverage;
+pub mod effect;
+pub mod effective;
 pub mod histogram;
 pub mod incidence;
+pub mod normal;
+pub mod order;
 pub mod rank;
+pub mod sample;
 
+pub use bootstrap::{Arm, Pairing};
+pub use effect::{Effect, Verdict, Worse};
 pub use histogram::Histogram;
 pub use incidence::{Incidence, Observation};
+pub use sample::{Estimate, Interval, Refusal, Sample};

@@ -1,0 +1,153 @@
+//! How many independent observations a series in order of start is worth, by batch means.
+//!
+//! Neighbouring invocations meet the same queue, so that a thousand may say no more than fifty would. Means over
+//! batches that are long against that memory are as good as independent, and the variance of the whole mean is theirs
+//! over their number.
+//!
+//! **How long a batch.** Always 20 batches is safe and wasteful: the variance of 20 means is known to a third, and an
+//! interval that allows for it covers 97 % to 98 % where 95 % was meant (the `coverage` bench prints it). So batches
+//! double from one observation on, until the lag-1 correlation of their means no longer speaks against independence
+//! at one-sided 25 %, but there are never fewer than 20 (Fishman, Management Science 24 (1978) 510; the level is this
+//! lax because a dependence that goes unseen costs more than a batch too long).
+
+use super::normal::{NORMAL_975, student_t};
+
+/// The fewest batches that a series is cut into.
+pub const BATCHES_MIN: usize = 20;
+
+/// The upper quarter's quantile of the normal distribution: the lag-1 correlation of `g` independent means exceeds it,
+/// over √g, once in four.
+const LAG_1_LIMIT: f64 = 0.674_489_750_196_081_7;
+
+/// Batches of a series that pass for independent.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Batches {
+    /// Their means, in order.
+    pub(super) means: Vec<f64>,
+    /// Observations in each; what is left over at the end is in none.
+    pub(super) length: usize,
+}
+
+impl Batches {
+    /// The shortest batches whose means pass for independent.
+    pub(super) fn of(series: &[f64]) -> Self {
+        let mut means = series.to_vec();
+        let mut length = 1;
+        while lag_1(&means) >= LAG_1_LIMIT / (means.len() as f64).sqrt() {
+            if means.len() / 2 < BATCHES_MIN {
+                return Self::of_number(series, BATCHES_MIN.min(series.len()));
+            }
+            means = means.chunks_exact(2).map(|pair| f64::midpoint(pair[0], pair[1])).collect();
+            length *= 2;
+        }
+        Self { means, length }
+    }
+
+    /// Exactly this many batches.
+    pub(super) fn of_number(series: &[f64], number: usize) -> Self {
+        let length = (series.len() / number.max(1)).max(1);
+        Self { means: series.chunks_exact(length).take(number).map(mean).collect(), length }
+    }
+
+    /// The variance of the mean of all, widened to what 1.96 standard errors must be multiplied by where Student's t
+    /// of so few batches stands; of single observations, that pass for independent, it is not.
+    pub(super) fn variance_of_mean(&self) -> f64 {
+        let variance = variance(&self.means) / self.means.len() as f64;
+        match self.length {
+            1 => variance,
+            _ => variance * (student_t(0.975, self.means.len() as f64 - 1.0) / NORMAL_975).powi(2),
+        }
+    }
+}
+
+/// How many independent observations of variance `variance` have a mean as uncertain as that of this series; at most
+/// as many as it has, and all of them when nothing varies.
+pub(super) fn effective_size(series: &[f64], variance: f64) -> f64 {
+    let n = series.len() as f64;
+    if series.len() < 2 || variance <= f64::EPSILON {
+        return n;
+    }
+    let uncertain = Batches::of(series).variance_of_mean();
+    if uncertain > 0.0 { (variance / uncertain).min(n) } else { n }
+}
+
+/// The mean of at least one.
+pub(super) fn mean(series: &[f64]) -> f64 {
+    series.iter().sum::<f64>() / series.len() as f64
+}
+
+/// The sample variance of at least two.
+pub(super) fn variance(series: &[f64]) -> f64 {
+    let mean = mean(series);
+    series.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (series.len() as f64 - 1.0)
+}
+
+/// The correlation of neighbours; 0 when nothing varies.
+fn lag_1(series: &[f64]) -> f64 {
+    let mean = mean(series);
+    let whole: f64 = series.iter().map(|value| (value - mean).powi(2)).sum();
+    let neighbours: f64 = series.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
+    if whole > 0.0 { neighbours / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+    use crate::stats::coverage::uniform;
+    use crate::stats::normal::normal;
+
+    /// Normal values whose correlation falls by `phi` a step: n of them are worth n·(1 − phi)/(1 + phi).
+    fn autoregressive(n: usize, phi: f64, index: u64) -> Vec<f64> {
+        let mut rng = Seed(7).stream("autoregressive", index);
+        let mut last = normal(uniform(&mut rng)) / (1.0 - phi * phi).sqrt();
+        (0..n)
+            .map(|_| {
+                last = phi * last + normal(uniform(&mut rng));
+                last
+            })
+            .collect()
+    }
+
+    /// The mean over 60 series of what they are worth, as a share of their number.
+    fn worth(n: usize, phi: f64) -> f64 {
+        let size = |index| {
+            let series = autoregressive(n, phi, index);
+            effective_size(&series, variance(&series))
+        };
+        mean(&(0..60).map(size).collect::<Vec<_>>()) / n as f64
+    }
+
+    #[test]
+    fn independent_values_are_worth_nearly_their_number() {
+        let share = worth(500, 0.0);
+        assert!((0.90..=1.0).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn dependent_values_are_worth_what_theory_says() {
+        // A little less is meant: the few batches' own uncertainty is allowed for.
+        for (phi, n, theory) in [(0.5, 2_000, 1.0 / 3.0), (0.9, 10_000, 1.0 / 19.0), (0.95, 20_000, 1.0 / 39.0)] {
+            let share = worth(n, phi);
+            assert!((0.75 * theory..1.15 * theory).contains(&share), "{phi}: {share} against {theory}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_vary_is_worth_its_number() {
+        assert!((effective_size(&[5.0; 30], 0.0) - 30.0).abs() < 1e-9);
+        assert!((effective_size(&[5.0], 0.0) - 1.0).abs() < 1e-9);
+        assert!(effective_size(&[], 0.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn batches_keep_the_mean_and_never_number_under_twenty() {
+        for (n, phi) in [(500, 0.0), (1_024, 0.5), (1_000, 0.999), (20, 0.9), (7, 0.9)] {
+            let series = autoregressive(n, phi, 0);
+            let batches = Batches::of(&series);
+            assert!(batches.means.len() >= BATCHES_MIN.min(n), "{n} {phi}: {}", batches.means.len());
+            let inside = &series[..batches.means.len() * batches.length];
+            assert!((mean(&batches.means) - mean(inside)).abs() < 1e-9);
+        }
+    }
+}
