@@ -12,7 +12,8 @@ use super::metric::{Metric, Series};
 use super::outcome::Outcome;
 use super::record::Record;
 use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Rates, Refused, Row, Summary, Totals};
-use crate::stats::{Observation, Sample, histogram};
+use crate::stats::rank::weighted_quantile;
+use crate::stats::{Incidence, Observation, Sample, histogram};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
 const FAILURES_MAX: usize = 100;
@@ -117,6 +118,20 @@ impl Digest {
         })
     }
 
+    /// The plain quantile `p` of a series over all invocations, in nanoseconds: never refused, and without an interval.
+    ///
+    /// For what the harness says of itself, where a rough number is better than none.
+    #[must_use]
+    pub fn plain_quantile_ns(&self, series: Series, p: f64) -> Option<u64> {
+        match self.series.iter().position(|known| *known == series) {
+            Some(at) => Incidence::new(&self.observations(at, None, false)).quantile_ns(p),
+            None => {
+                let all = self.many(series.metric, None, false)?;
+                weighted_quantile(&histogram::counts(&all).collect::<Vec<_>>(), p)
+            }
+        }
+    }
+
     /// The summary of all that was taken; `span_ns` is how long it took.
     #[must_use]
     pub fn summary(mut self, span_ns: u64) -> Summary {
@@ -155,28 +170,34 @@ impl Digest {
     }
 
     fn row(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Row {
+        row_of(&self.observations(at, variant, completed_only))
+    }
+
+    fn observations(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Vec<Observation> {
         let wanted = |row: &&Packed| {
             variant.is_none_or(|variant| row.variant as usize == variant) && (row.completed || !completed_only)
         };
-        let observations: Vec<_> = self.rows.iter().filter(wanted).filter_map(|row| unpack(row.words[at])).collect();
-        row_of(&observations)
+        self.rows.iter().filter(wanted).filter_map(|row| unpack(row.words[at])).collect()
     }
 
     fn many_row(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Row {
-        let mut all: Option<Hdr<u64>> = None;
+        self.many(metric, variant, completed_only).map_or_else(Row::default, |all| row_of_histogram(&all))
+    }
+
+    /// Everything that was recorded of a metric of many samples an invocation.
+    fn many(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Option<Hdr<u64>> {
         let wanted = |key: &&Key| {
             key.metric == metric
                 && key.group.is_none()
                 && variant.is_none_or(|variant| key.variant == variant)
                 && (key.completed || !completed_only)
         };
-        for part in self.many.iter().filter(|(key, _)| wanted(key)).map(|(_, part)| part) {
-            match &mut all {
-                Some(all) => all.add(part).expect("every histogram has the same range and precision"),
-                None => all = Some(part.clone()),
-            }
+        let mut parts = self.many.iter().filter(|(key, _)| wanted(key)).map(|(_, part)| part);
+        let mut all = parts.next()?.clone();
+        for part in parts {
+            all.add(part).expect("every histogram has the same range and precision");
         }
-        all.map_or_else(Row::default, |all| row_of_histogram(&all))
+        Some(all)
     }
 }
 
@@ -307,7 +328,7 @@ fn row_of_histogram(all: &Hdr<u64>) -> Row {
             .into_iter()
             .map(|p| Quantile {
                 p,
-                value_ns: crate::stats::rank::weighted_quantile(&counts, p),
+                value_ns: weighted_quantile(&counts, p),
                 low_ns: None,
                 high_ns: None,
                 refused: None,

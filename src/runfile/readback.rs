@@ -81,9 +81,10 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
             digest.take_histogram(metric, &line.variant, completed, group, &line.histogram);
         }
     })?;
+    let own = OwnFigures::of(&digest);
     let summary = digest.summary(facts.span_ns());
     let holds = facts.holds(run.harness.as_ref());
-    let measured = self_error(&summary, run, holds);
+    let measured = self_error(&summary, own, run, holds);
     let mut warnings = facts.warnings(&summary, run);
     if rows.truncated {
         warnings.insert(0, Warning::RowsTruncated);
@@ -197,26 +198,42 @@ fn little(harness: &Harness, facts: &Facts, summary: &Summary) -> Option<Warning
     ((in_flight - product).abs() > LITTLE_MAX * in_flight.max(1.0)).then_some(Warning::Little { in_flight, product })
 }
 
-fn self_error(summary: &Summary, run: &Run, ledger_holds: bool) -> SelfError {
-    let group = summary.overall();
-    let value = |series: Series, p: f64| {
-        let row = &group.metric(series)?.all;
-        row.quantile(p)?.value_ns.or(row.max_ns)
-    };
-    let medians = [Metric::Ttfc, Metric::Finish].map(|metric| value(Series::from_intended(metric), 0.5));
-    let (totals, ledger) = (&group.totals, &group.ledger);
+/// What the harness says of itself, in nanoseconds; a rough number rather than none.
+struct OwnFigures {
+    stamp_error_ns_p99: Option<u64>,
+    start_lag_ns_p99: Option<u64>,
+    client_lag_ns_p99: Option<u64>,
+    smaller_median_ns: Option<u64>,
+}
+
+impl OwnFigures {
+    fn of(digest: &Digest) -> Self {
+        let p99 = |metric: Metric| digest.plain_quantile_ns(Series::of(metric), 0.99);
+        let median = |metric: Metric| digest.plain_quantile_ns(Series::from_intended(metric), 0.5);
+        Self {
+            stamp_error_ns_p99: p99(Metric::StampError),
+            start_lag_ns_p99: p99(Metric::StartLag),
+            client_lag_ns_p99: p99(Metric::ClientLag),
+            smaller_median_ns: [Metric::Ttfc, Metric::Finish].into_iter().filter_map(median).min(),
+        }
+    }
+}
+
+fn self_error(summary: &Summary, own: OwnFigures, run: &Run, ledger_holds: bool) -> SelfError {
+    let (totals, ledger) = (&summary.overall().totals, &summary.overall().ledger);
     let due = ledger.planned - ledger.of(Outcome::NotStarted);
+    let harness = run.harness.as_ref();
     SelfError {
-        arrival_clock: run.harness.as_ref().map_or(ArrivalClock::User, |harness| harness.stamps.clock),
-        stamp_error_ns_p99: value(Series::of(Metric::StampError), 0.99),
-        start_lag_ns_p99: value(Series::of(Metric::StartLag), 0.99),
-        client_lag_ns_p99: value(Series::of(Metric::ClientLag), 0.99),
+        arrival_clock: harness.map_or(ArrivalClock::User, |harness| harness.stamps.clock),
+        stamp_error_ns_p99: own.stamp_error_ns_p99,
+        start_lag_ns_p99: own.start_lag_ns_p99,
+        client_lag_ns_p99: own.client_lag_ns_p99,
         shared_reads: if totals.events == 0 { 0.0 } else { totals.shared_reads as f64 / totals.events as f64 },
         starts_made: if due == 0 { 1.0 } else { ledger.started() as f64 / due as f64 },
-        smaller_median_ns: medians.into_iter().flatten().min(),
-        worker_cpu: run.harness.as_ref().map_or_else(Vec::new, |harness| harness.worker_cpu.clone()),
-        machine_cpu: run.harness.as_ref().and_then(|harness| harness.machine_cpu),
-        steal: run.harness.as_ref().and_then(|harness| harness.steal),
+        smaller_median_ns: own.smaller_median_ns,
+        worker_cpu: harness.map_or_else(Vec::new, |harness| harness.worker_cpu.clone()),
+        machine_cpu: harness.and_then(|harness| harness.machine_cpu),
+        steal: harness.and_then(|harness| harness.steal),
         ledger_holds,
     }
 }
