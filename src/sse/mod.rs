@@ -6,7 +6,11 @@
 
 pub mod encoder;
 pub mod event;
+mod interpreter;
+pub mod limits;
+mod line_end;
 pub mod parser;
+mod partial;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -14,4 +18,5 @@ mod tests;
 
 pub use encoder::{Encoder, Fields, LineEnd};
 pub use event::Event;
-pub use parser::{Counts, Error, Events, Limits, Parser};
+pub use limits::{Error, Limits};
+pub use parser::{Counts, Events, Parser};

@@ -1,53 +1,24 @@
-//! The push parser.
+//! The push parser: where lines and blocks end, and what is held between two chunks.
 //!
-//! Adding a field: touch [`State::field`], the naive twin in `reference`, and the vectors.
-
-use memchr::memchr2;
-use thiserror::Error;
+//! Almost every event of almost every stream has one shape, `data: …` and a blank line, and lies within a chunk. That
+//! shape has a path of its own in [`Parser::next_event`], one search long; all else goes line by line through
+//! [`Parser::next_in_full`], which also knows that shape and gives the same.
 
 use super::event::Event;
+use super::interpreter::{Interpreter, without_space};
+use super::limits::{Error, Limits};
+use super::line_end::{self, SHORT_BYTES};
+use super::partial::Partial;
 
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// How much a parser holds back at most, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// One line.
-    pub line_bytes: usize,
-    /// The data of one event.
-    pub event_bytes: usize,
-}
-
-impl Default for Limits {
-    /// 16 MiB each: the largest event of the public contract tests has 14 MB.
-    fn default() -> Self {
-        Self { line_bytes: 16 << 20, event_bytes: 16 << 20 }
-    }
-}
-
-/// A stream that holds more than the limits let through; the parser is of no use after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Error {
-    /// A line over the limit.
-    #[error("read a line of the event stream: it is longer than the limit of {limit} bytes; raise limits.event_bytes")]
-    LineTooLong {
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// An event over the limit.
-    #[error(
-        "read an event of the stream: its data is larger than the limit of {limit} bytes; raise limits.event_bytes"
-    )]
-    EventTooLarge {
-        /// The limit, in bytes.
-        limit: usize,
-    },
-}
+/// How an event of the common shape begins.
+const PLAIN: &[u8] = b"data: ";
 
 /// What a parser has counted so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Bytes fed.
+    /// Bytes taken.
     pub bytes: u64,
     /// Events given out.
     pub events: u64,
@@ -58,102 +29,352 @@ pub struct Counts {
 }
 
 /// A push parser for one event stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parser {
     limits: Limits,
-    state: State,
-    /// The start of a line whose end has not come yet.
-    line: Vec<u8>,
+    /// The longest data that an event of the common shape may have, in bytes: both limits in one.
+    plain_bytes_max: usize,
+    place: Place,
+    interpreter: Interpreter,
+    partial: Partial,
     /// How much of a byte-order mark has been seen; three when the start is decided.
     bom_seen: usize,
     /// The last byte was a CR: an LF right after it belongs to the same line end.
     skip_lf: bool,
+    /// The event that was given out last borrows from the interpreter's buffers.
+    lent: bool,
     failure: Option<Error>,
 }
 
-/// The buffers of HTML §9.2.6, and what is kept over events.
-#[derive(Debug, Default)]
-struct State {
-    data: Vec<u8>,
-    has_data: bool,
-    event_type: Vec<u8>,
-    id: Vec<u8>,
-    last_id: Vec<u8>,
-    retry_ms: Option<u64>,
-    counts: Counts,
-    dispatched: bool,
+/// Where in the stream the next byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At the start of a block, with nothing held.
+    Block,
+    /// There too, but the event before borrows from the interpreter's buffers.
+    Lent,
+    /// Within a `data` field, some of which is held.
+    Data,
+    /// Anywhere else in a block.
+    Inside,
+    /// Something must be looked after first: see [`Parser::settle`].
+    Unsettled,
+}
+
+/// What the search for a block's end has found.
+enum Found<'c> {
+    /// More bytes are needed.
+    Nothing,
+    /// An event whose data lies in the chunk.
+    InChunk(&'c [u8]),
+    /// An event whose data the interpreter holds.
+    Held,
 }
 
 /// The events of one chunk: a lending iterator over what is complete.
+///
+/// Take events until there is none: what is left of the chunk when this is dropped, the parser has never seen.
 #[derive(Debug)]
 pub struct Events<'p, 'c> {
     parser: &'p mut Parser,
     rest: &'c [u8],
 }
 
+impl Default for Parser {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
 impl Parser {
     /// A parser with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            plain_bytes_max: limits.line_bytes.saturating_sub(PLAIN.len()).min(limits.event_bytes),
+            place: Place::Unsettled,
+            interpreter: Interpreter::default(),
+            partial: Partial::default(),
+            bom_seen: 0,
+            skip_lf: false,
+            lent: false,
+            failure: None,
+        }
     }
 
     /// Takes a chunk of the stream; the events are taken from what is returned, until there is none.
+    #[inline]
     pub fn feed<'p, 'c>(&'p mut self, chunk: &'c [u8]) -> Events<'p, 'c> {
         Events { parser: self, rest: chunk }
+    }
+
+    /// Takes bytes off the front of a chunk up to the end of the next event; none when all are taken and more are
+    /// needed.
+    ///
+    /// This is [`Parser::feed`] for a caller who keeps the place in the chunk.
+    ///
+    /// # Errors
+    /// A limit was passed; every later call says so again.
+    #[inline]
+    pub fn next_event<'a, 'c: 'a>(&'a mut self, rest: &mut &'c [u8]) -> Result<Option<Event<'a>>, Error> {
+        if self.place == Place::Lent {
+            self.reclaim();
+            self.place = Place::Block;
+        }
+        if self.place == Place::Data {
+            return self.next_in_data(rest);
+        }
+        if self.place == Place::Block && rest.is_empty() {
+            return Ok(None);
+        }
+        let mut looked = 0;
+        if self.place == Place::Block
+            && let Some(value) = rest.strip_prefix(PLAIN)
+        {
+            if value.len() <= SHORT_BYTES && self.begin_short(value) {
+                *rest = &[];
+                return Ok(None);
+            }
+            match line_end::find(value) {
+                Some(end) if value[end..].starts_with(b"\n\n") && end <= self.plain_bytes_max => {
+                    let (data, ending) = value.split_at(end);
+                    *rest = &ending[2..];
+                    let counts = &mut self.interpreter.counts;
+                    counts.bytes += (PLAIN.len() + end + 2) as u64;
+                    counts.events += 1;
+                    return Ok(Some(Event { event_type: &[], data, id: &self.interpreter.last_id, end: counts.bytes }));
+                }
+                Some(end) => looked = PLAIN.len() + end,
+                None if value.len() <= self.plain_bytes_max => {
+                    self.interpreter.data.extend_from_slice(value);
+                    self.begun(value.len());
+                    *rest = &[];
+                    return Ok(None);
+                }
+                None => looked = rest.len(),
+            }
+        }
+        self.next_in_full(rest, looked)
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.state.counts
+        self.interpreter.counts
     }
 
     /// The last event id that a complete block has set.
     #[must_use]
     pub fn last_event_id(&self) -> &[u8] {
-        &self.state.last_id
+        &self.interpreter.last_id
     }
 
     /// The reconnection time that the stream asked for, in milliseconds.
     #[must_use]
     pub fn retry_ms(&self) -> Option<u64> {
-        self.state.retry_ms
+        self.interpreter.retry_ms
     }
 
     /// Whether part of an event is held: at the end of a stream, what is thrown away.
     #[must_use]
     pub fn pending(&self) -> bool {
-        !self.line.is_empty() || self.state.has_data || !self.state.event_type.is_empty()
+        self.partial.bytes > 0 || !self.lent && !self.interpreter.is_empty()
     }
 
-    /// Takes the byte-order mark off the start of the stream, also when it is split; gives back what follows it.
-    fn strip_bom<'c>(&mut self, mut chunk: &'c [u8]) -> &'c [u8] {
+    /// Holds the start of an event of the common shape, when few bytes of it are there and its end is not; says
+    /// whether that was so.
+    fn begin_short(&mut self, value: &[u8]) -> bool {
+        let begun = value.len() <= self.plain_bytes_max && line_end::append_short(&mut self.interpreter.data, value);
+        if begun {
+            self.begun(value.len());
+        }
+        begun
+    }
+
+    /// Notes that so many bytes of a `data` field's value are held, and nothing else.
+    fn begun(&mut self, value_bytes: usize) {
+        self.place = Place::Data;
+        self.partial.begin_data(PLAIN.len() + value_bytes);
+        self.interpreter.has_data = true;
+        self.interpreter.counts.bytes += self.partial.bytes as u64;
+    }
+
+    /// [`Parser::next_event`] in the middle of a `data` field: most likely the read has no line end, or this one ends the
+    /// event.
+    fn next_in_data<'a, 'c: 'a>(&'a mut self, rest: &mut &'c [u8]) -> Result<Option<Event<'a>>, Error> {
+        if self.partial.bytes.max(self.interpreter.data.len()) + rest.len() > self.plain_bytes_max {
+            return self.next_in_full(rest, 0);
+        }
+        if line_end::append_short(&mut self.interpreter.data, rest) {
+            self.partial.bytes += rest.len();
+            self.interpreter.counts.bytes += rest.len() as u64;
+            *rest = &[];
+            return Ok(None);
+        }
+        let end = line_end::find(rest).unwrap_or(rest.len());
+        let (value, ending) = rest.split_at(end);
+        let Some(tail) = ending.strip_prefix(b"\n\n") else { return self.next_in_full(rest, end) };
+        *rest = tail;
+        self.partial.end_data();
+        (self.lent, self.place) = (true, Place::Lent);
+        self.interpreter.data.extend_from_slice(value);
+        self.interpreter.commit_id();
+        self.interpreter.counts.bytes += (end + 2) as u64;
+        self.interpreter.counts.events += 1;
+        Ok(Some(self.event(&self.interpreter.data)))
+    }
+
+    /// The event that the interpreter's buffers describe, with this data.
+    #[inline]
+    fn event<'a>(&'a self, data: &'a [u8]) -> Event<'a> {
+        let Interpreter { event_type, last_id, counts, .. } = &self.interpreter;
+        Event { event_type, data, id: last_id, end: counts.bytes }
+    }
+
+    /// [`Parser::next_event`] for any shape of event. The first `looked` bytes are known to hold no line end.
+    #[inline(never)]
+    fn next_in_full<'a, 'c: 'a>(&'a mut self, rest: &mut &'c [u8], looked: usize) -> Result<Option<Event<'a>>, Error> {
+        let before = rest.len();
+        let found = self.settle(rest).and_then(|()| self.take_block(rest, looked));
+        self.interpreter.counts.bytes += (before - rest.len()) as u64;
+        let found = found.inspect_err(|error| self.refuse(*error))?;
+        self.lent = !matches!(found, Found::Nothing);
+        self.interpreter.counts.events += u64::from(self.lent);
+        self.place = self.place_now();
+        let data = match found {
+            Found::Nothing => return Ok(None),
+            Found::InChunk(data) => data,
+            Found::Held => &self.interpreter.data,
+        };
+        Ok(Some(self.event(data)))
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: Error) {
+        self.failure = Some(error);
+        self.place = Place::Unsettled;
+    }
+
+    fn place_now(&self) -> Place {
+        if self.skip_lf || self.bom_seen < BOM.len() {
+            Place::Unsettled
+        } else if self.lent {
+            Place::Lent
+        } else if self.partial.bytes == 0 && self.interpreter.is_empty() {
+            Place::Block
+        } else if self.partial.is_data() {
+            Place::Data
+        } else {
+            Place::Inside
+        }
+    }
+
+    /// Looks after what the next byte must not meet: an earlier failure, buffers that were lent, the start of the
+    /// stream, the second half of a CRLF.
+    fn settle(&mut self, rest: &mut &[u8]) -> Result<(), Error> {
+        if self.place != Place::Unsettled {
+            return Ok(());
+        }
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        if self.lent {
+            self.reclaim();
+        }
+        self.strip_lf(rest);
+        self.strip_bom(rest)
+    }
+
+    /// Clears the buffers that the event before had borrowed.
+    #[inline]
+    fn reclaim(&mut self) {
+        self.lent = false;
+        self.interpreter.clear();
+    }
+
+    /// Takes the byte-order mark off the start of the stream, also when it is split.
+    fn strip_bom(&mut self, rest: &mut &[u8]) -> Result<(), Error> {
         while self.bom_seen < BOM.len()
-            && let Some((first, rest)) = chunk.split_first()
+            && let Some((first, tail)) = rest.split_first()
         {
             if *first != BOM[self.bom_seen] {
                 // No mark after all: the bytes that looked like one begin the first line.
-                self.line.extend_from_slice(&BOM[..self.bom_seen]);
-                self.bom_seen = BOM.len();
-                return chunk;
+                let seen = std::mem::replace(&mut self.bom_seen, BOM.len());
+                return self.partial.hold(&BOM[..seen], &mut self.interpreter, self.limits);
             }
             self.bom_seen += 1;
-            self.state.counts.bytes += 1;
-            chunk = rest;
+            *rest = tail;
         }
-        chunk
+        Ok(())
     }
 
-    fn keep(&mut self, piece: &[u8]) -> Result<(), Error> {
-        if self.line.len() + piece.len() > self.limits.line_bytes {
-            let error = Error::LineTooLong { limit: self.limits.line_bytes };
-            self.failure = Some(error);
-            return Err(error);
+    fn strip_lf(&mut self, rest: &mut &[u8]) {
+        if self.skip_lf
+            && let Some((first, tail)) = rest.split_first()
+        {
+            self.skip_lf = false;
+            if *first == b'\n' {
+                *rest = tail;
+            }
         }
-        self.line.extend_from_slice(piece);
-        self.state.counts.bytes += piece.len() as u64;
-        Ok(())
+    }
+
+    /// Takes lines until a blank one dispatches an event.
+    fn take_block<'c>(&mut self, rest: &mut &'c [u8], mut looked: usize) -> Result<Found<'c>, Error> {
+        // The block's data, as long as it is a single field that lies whole in the chunk.
+        let mut single = None;
+        loop {
+            let Some(end) = line_end::find_near(&rest[looked..]) else {
+                self.copy(single);
+                self.partial.hold(std::mem::take(rest), &mut self.interpreter, self.limits)?;
+                return Ok(Found::Nothing);
+            };
+            let (line, ending) = rest.split_at(looked + end);
+            looked = 0;
+            *rest = &ending[1..];
+            self.skip_lf = ending[0] == b'\r';
+            if self.partial.bytes > 0 {
+                self.partial.hold(line, &mut self.interpreter, self.limits)?;
+                self.partial.finish(&mut self.interpreter, self.limits)?;
+            } else if !line.is_empty() {
+                self.whole_line(line, &mut single)?;
+            } else {
+                self.interpreter.commit_id();
+                if let Some(data) = single {
+                    return Ok(Found::InChunk(data));
+                }
+                if self.interpreter.has_data {
+                    return Ok(Found::Held);
+                }
+                self.interpreter.clear();
+            }
+            self.strip_lf(rest);
+        }
+    }
+
+    /// A line that lies whole in the chunk.
+    fn whole_line<'c>(&mut self, line: &'c [u8], single: &mut Option<&'c [u8]>) -> Result<(), Error> {
+        if line.starts_with(b"data") {
+            if !self.interpreter.has_data
+                && single.is_none()
+                && let Some(value) = line.strip_prefix(b"data:").map(without_space)
+            {
+                self.limits.check(line.len(), value.len())?;
+                *single = Some(value);
+                return Ok(());
+            }
+            self.copy(single.take());
+        }
+        self.interpreter.line(line, self.limits)
+    }
+
+    /// Copies the block's only `data` field so far, because the event can't borrow it from the chunk after all.
+    fn copy(&mut self, single: Option<&[u8]>) {
+        if let Some(value) = single {
+            self.interpreter.start_data();
+            self.interpreter.data.extend_from_slice(value);
+        }
     }
 }
 
@@ -166,128 +387,8 @@ impl Events<'_, '_> {
         clippy::should_implement_trait,
         reason = "the event borrows from the iterator, which `Iterator` can't say"
     )]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
-        if let Some(error) = self.parser.failure {
-            return Err(error);
-        }
-        self.rest = self.parser.strip_bom(self.rest);
-        while let Some(first) = self.rest.first() {
-            if std::mem::take(&mut self.parser.skip_lf) && *first == b'\n' {
-                self.rest = &self.rest[1..];
-                self.parser.state.counts.bytes += 1;
-                continue;
-            }
-            let Some(end) = memchr2(b'\n', b'\r', self.rest) else {
-                let piece = std::mem::take(&mut self.rest);
-                self.parser.keep(piece)?;
-                return Ok(None);
-            };
-            if self.line(end)? {
-                return Ok(Some(self.parser.state.event()));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Interprets the line that ends at `end` of the rest; says whether it dispatched an event.
-    fn line(&mut self, end: usize) -> Result<bool, Error> {
-        let parser = &mut *self.parser;
-        let (piece, ending) = self.rest.split_at(end);
-        self.rest = &ending[1..];
-        parser.skip_lf = ending[0] == b'\r';
-        let limits = parser.limits;
-        let done = if parser.line.is_empty() && piece.len() <= limits.line_bytes {
-            parser.state.counts.bytes += piece.len() as u64 + 1;
-            parser.state.line(piece, limits)
-        } else {
-            parser.keep(piece)?;
-            parser.state.counts.bytes += 1;
-            let done = parser.state.line(&parser.line, limits);
-            parser.line.clear();
-            done
-        };
-        if let Err(error) = done {
-            parser.failure = Some(error);
-        }
-        done
-    }
-}
-
-impl State {
-    fn event(&self) -> Event<'_> {
-        let data = self.data.strip_suffix(b"\n").unwrap_or(&self.data);
-        Event { event_type: &self.event_type, data, id: &self.last_id, end: self.counts.bytes }
-    }
-
-    /// One line, without its end (§9.2.6, "once the end of the line is reached").
-    fn line(&mut self, line: &[u8], limits: Limits) -> Result<bool, Error> {
-        if std::mem::take(&mut self.dispatched) {
-            self.clear();
-        }
-        if line.is_empty() {
-            return Ok(self.dispatch());
-        }
-        if line[0] == b':' {
-            self.counts.comments += 1;
-            return Ok(false);
-        }
-        let (name, value) = match memchr::memchr(b':', line) {
-            Some(colon) => (&line[..colon], &line[colon + 1..]),
-            None => (line, &[][..]),
-        };
-        // "If value starts with a U+0020 SPACE character, remove it": one, and no other white space.
-        self.field(name, value.strip_prefix(b" ").unwrap_or(value), limits)?;
-        Ok(false)
-    }
-
-    fn field(&mut self, name: &[u8], value: &[u8], limits: Limits) -> Result<(), Error> {
-        match name {
-            b"data" => {
-                if self.data.len() + value.len() > limits.event_bytes {
-                    return Err(Error::EventTooLarge { limit: limits.event_bytes });
-                }
-                self.data.extend_from_slice(value);
-                self.data.push(b'\n');
-                self.has_data = true;
-            }
-            b"event" => {
-                self.event_type.clear();
-                self.event_type.extend_from_slice(value);
-            }
-            // "If the field value does not contain U+0000 NULL", else the field is ignored.
-            b"id" if !value.contains(&0) => {
-                self.id.clear();
-                self.id.extend_from_slice(value);
-            }
-            // "If the field value consists of only ASCII digits": at least one; too large a number saturates.
-            b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                let digits = value.iter().map(|digit| u64::from(digit - b'0'));
-                self.retry_ms = Some(digits.fold(0, |number, digit| number.saturating_mul(10).saturating_add(digit)));
-            }
-            b"id" | b"retry" => {}
-            _ => self.counts.unknown_fields += 1,
-        }
-        Ok(())
-    }
-
-    /// The end of a block (§9.2.6, "dispatch the event"); says whether there is an event.
-    fn dispatch(&mut self) -> bool {
-        if self.last_id != self.id {
-            self.last_id.clone_from(&self.id);
-        }
-        if !self.has_data {
-            self.event_type.clear();
-            return false;
-        }
-        self.has_data = false;
-        self.dispatched = true;
-        self.counts.events += 1;
-        true
-    }
-
-    /// Clears what an event that was given out had borrowed.
-    fn clear(&mut self) {
-        self.data.clear();
-        self.event_type.clear();
+        self.parser.next_event(&mut self.rest)
     }
 }

@@ -5,19 +5,22 @@
 pub(super) struct Interpreted {
     /// Type, data and last id of each event.
     pub(super) events: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>,
+    /// How many bytes must have come before each event is due: up to the first byte that ends its blank line.
+    pub(super) due: Vec<u64>,
     /// The last event id.
     pub(super) last_id: Vec<u8>,
     /// Comment lines.
     pub(super) comments: u64,
+    /// Lines with a field that the specification does not know.
+    pub(super) unknown_fields: u64,
     /// The reconnection time, in milliseconds.
     pub(super) retry_ms: Option<u64>,
 }
 
 pub(super) fn interpret(stream: &[u8]) -> Interpreted {
-    let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
     let (mut data, mut kind, mut id) = (Vec::new(), Vec::new(), Vec::new());
     let mut seen = Interpreted::default();
-    for line in lines(stream) {
+    for (line, due) in lines(stream) {
         if line.is_empty() {
             seen.last_id.clone_from(&id);
             if data.is_empty() {
@@ -26,6 +29,7 @@ pub(super) fn interpret(stream: &[u8]) -> Interpreted {
             }
             data.pop();
             seen.events.push((std::mem::take(&mut kind), std::mem::take(&mut data), seen.last_id.clone()));
+            seen.due.push(due);
             continue;
         }
         if line[0] == b':' {
@@ -43,24 +47,33 @@ pub(super) fn interpret(stream: &[u8]) -> Interpreted {
             data.push(b'\n');
         } else if name == b"event" {
             kind = value.to_vec();
-        } else if name == b"id" && !value.contains(&0) {
-            id = value.to_vec();
-        } else if name == b"retry" && !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
-            let text = std::str::from_utf8(value).expect("digits are ASCII");
-            seen.retry_ms = Some(text.parse().unwrap_or(u64::MAX));
+        } else if name == b"id" {
+            if !value.contains(&0) {
+                id = value.to_vec();
+            }
+        } else if name == b"retry" {
+            if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
+                let text = std::str::from_utf8(value).expect("digits are ASCII");
+                seen.retry_ms = Some(text.parse().unwrap_or(u64::MAX));
+            }
+        } else {
+            seen.unknown_fields += 1;
         }
     }
     seen
 }
 
-/// The lines that have an end; a last one without is no line yet.
-fn lines(stream: &[u8]) -> Vec<Vec<u8>> {
+/// The lines that have an end, each with the place after the first byte of its end; a last one without is no line yet.
+fn lines(stream: &[u8]) -> Vec<(Vec<u8>, u64)> {
     let (mut lines, mut line, mut at) = (Vec::new(), Vec::new(), 0);
+    if stream.starts_with(b"\xEF\xBB\xBF") {
+        at = 3;
+    }
     while at < stream.len() {
         match stream[at] {
             b'\r' | b'\n' => {
+                lines.push((std::mem::take(&mut line), at as u64 + 1));
                 at += usize::from(stream[at] == b'\r' && stream.get(at + 1) == Some(&b'\n'));
-                lines.push(std::mem::take(&mut line));
             }
             byte => line.push(byte),
         }
