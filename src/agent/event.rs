@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::scan::scan;
 use super::task::Task;
 
 /// What an event is about: its JSON `type`.
@@ -59,8 +60,8 @@ pub struct Envelope<'a> {
     pub kind: EventKind,
     /// The task that it belongs to.
     pub task_id: Option<Cow<'a, str>>,
-    /// Its data, not decoded.
-    pub data: Option<&'a RawValue>,
+    /// Its data as JSON text, not decoded; absent when it is `null`.
+    pub data: Option<&'a str>,
 }
 
 /// A tool call as its request and its result have it.
@@ -154,29 +155,43 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// The payload is not JSON, or has no `type`.
     pub fn parse(payload: &'a str) -> Result<Self, EnvelopeError> {
+        scan(payload).map_or_else(|| Self::parse_fully(payload), Ok)
+    }
+
+    /// Reads the envelope by a JSON parser, whatever its form.
+    pub(super) fn parse_fully(payload: &'a str) -> Result<Self, EnvelopeError> {
         let wire: WireEnvelope<'a> = serde_json::from_str(payload).map_err(|error| {
             if error.is_data() { EnvelopeError::NoEnvelope(error) } else { EnvelopeError::NotJson(error) }
         })?;
         let task_id = wire.task_id.and_then(|id| serde_json::from_str::<Borrowed<'a>>(id.get()).ok());
-        Ok(Self { kind: EventKind::of(&wire.kind), task_id: task_id.map(|id| id.0), data: wire.data })
+        Ok(Self {
+            kind: EventKind::of(&wire.kind),
+            task_id: task_id.map(|id| id.0),
+            data: wire.data.map(RawValue::get),
+        })
     }
 
     /// The text of a chunk; none when its data is no string.
     #[must_use]
     pub fn chunk_text(&self) -> Option<Cow<'a, str>> {
-        serde_json::from_str::<Borrowed<'a>>(self.data?.get()).ok().map(|text| text.0)
+        let data = self.data?;
+        match data.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            // Valid JSON between quotes and without a backslash is the text itself.
+            Some(text) if !text.contains('\\') => Some(Cow::Borrowed(text)),
+            _ => serde_json::from_str::<Borrowed<'a>>(data).ok().map(|text| text.0),
+        }
     }
 
     /// The task in `data`; none when that is no object.
     #[must_use]
     pub fn task(&self) -> Option<Task> {
-        Task::read(self.data?.get())
+        Task::read(self.data?)
     }
 
     /// The tool call in `data`; none when it has no `request_id`.
     #[must_use]
     pub fn tool_call(&self) -> Option<ToolCall> {
-        let wire: WireToolCall<'a> = serde_json::from_str(self.data?.get()).ok()?;
+        let wire: WireToolCall<'a> = serde_json::from_str(self.data?).ok()?;
         Some(ToolCall {
             request_id: wire.request_id.into_owned(),
             name: wire.tool_name.or(wire.operation_id).unwrap_or_default().into_owned(),
@@ -205,6 +220,7 @@ mod tests {
         );
         assert_eq!((chunk.kind, chunk.task_id.as_deref()), (EventKind::Chunk, Some("t")));
         assert_eq!(chunk.chunk_text().as_deref(), Some("Hel\nlo"));
+        assert_eq!(parse(r#"{"type":"chunk","data":"plain"}"#).chunk_text().as_deref(), Some("plain"));
         assert_eq!(parse(r#"{"type":"chunk","data":null}"#).chunk_text(), None);
         assert_eq!(parse(r#"{"type":"chunk","task_id":7}"#).task_id, None);
     }

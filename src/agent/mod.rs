@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod request;
+mod scan;
 pub mod task;
 
 pub use event::{Envelope, EnvelopeError, EventKind, ToolCall};

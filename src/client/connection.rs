@@ -21,8 +21,8 @@ use super::dial::Dialed;
 use super::io::{Traffic, Wire};
 use crate::profile::Http;
 
-/// hyper's read buffer for HTTP/1.1, in bytes: most of the memory of an idle stream.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// How far hyper's read buffer for HTTP/1.1 may grow from its 8 KiB, in bytes: for heads and reads that are larger.
+const READ_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 type Body = Full<Bytes>;
 type Io = TokioIo<Wire>;
@@ -80,8 +80,7 @@ impl Connection {
             let (sender, machine) = http2::handshake(Local, io).await?;
             (Sender::Http2(sender), Box::pin(machine))
         } else {
-            let (sender, machine) =
-                http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER_BYTES)).handshake(io).await?;
+            let (sender, machine) = http1::Builder::new().max_buf_size(READ_BUFFER_BYTES_MAX).handshake(io).await?;
             (Sender::Http1(sender), Box::pin(machine))
         };
         Ok(Self { sender, machine: Some(machine), failure: None, traffic, served: 0 })

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -25,9 +26,13 @@ use crate::sse;
 /// How much of an answer that is no event stream is kept to explain it, in bytes.
 const EXCERPT_BYTES: usize = 200;
 
-/// Makes the invocations of one run; each worker has a copy.
+/// Makes the invocations of one run; copies share what they are made of.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct Client(Arc<Settings>);
+
+/// What all invocations of a run have in common.
+#[derive(Debug)]
+struct Settings {
     dialer: Dialer,
     clock: Clock,
     template: Template,
@@ -81,7 +86,7 @@ impl Client {
             linger_ns: limits.linger_ns,
             stall_ns: profile.stall_ns,
         };
-        Self {
+        Self(Arc::new(Settings {
             dialer,
             clock,
             template,
@@ -89,7 +94,7 @@ impl Client {
             policy: profile.target.connection,
             watch,
             limits: sse::Limits { line_bytes: limits.event_bytes, event_bytes: limits.event_bytes },
-        }
+        }))
     }
 
     /// A place in the load, without a connection yet; its worker's stamper stamps what it reads.
@@ -111,18 +116,19 @@ impl Slot {
         cut: impl Future<Output = ()>,
         watcher: Watcher<'_>,
     ) -> (Record, Vec<u64>) {
-        let clock = self.client.clock;
-        let tracker = Tracker::new(start, self.client.watch, gaps_ns);
+        let (client, stamper) = (&*self.client.0, &self.stamper);
+        let clock = client.clock;
+        let tracker = Tracker::new(start, client.watch, gaps_ns);
         let timer = Timer::new(clock, tracker.deadline().0);
-        let (client, stamper) = (&self.client, &self.stamper);
         let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher };
-        let (end, connection) = match exchange.connect(self.connection.take()).await {
+        // What is done once an invocation is boxed, so that a stream that waits holds no room for it.
+        let (end, connection) = match Box::pin(exchange.connect(self.connection.take())).await {
             Ok(mut connection) => (exchange.exchange(&mut connection, prompt).await, Some(connection)),
             Err((outcome, detail)) => (End::Failed(outcome, detail), None),
         };
         let ended = exchange.tracker.end(end.clone(), clock.now());
         // Only after the body's end is a connection free for the next invocation.
-        self.connection = connection.filter(|_| self.client.policy == Policy::Reuse && end == End::Eof);
+        self.connection = connection.filter(|_| client.policy == Policy::Reuse && end == End::Eof);
         if let Some(kept) = &mut self.connection {
             kept.served += 1;
         }
@@ -140,7 +146,7 @@ impl Slot {
 
 /// One invocation under way: everything that its steps share.
 struct Exchange<'a> {
-    client: &'a Client,
+    client: &'a Settings,
     stamper: &'a Rc<Stamper>,
     tracker: Tracker,
     timer: Timer,
@@ -172,13 +178,13 @@ impl Exchange<'_> {
 
     /// Sends the request and reads the answer to its end.
     async fn exchange(&mut self, connection: &mut Connection, prompt: &str) -> End {
-        let answer = match self.send(connection, prompt).await {
+        let answer = match Box::pin(self.send(connection, prompt)).await {
             Ok(answer) => answer,
             Err((outcome, detail)) => return End::Failed(outcome, detail),
         };
         (self.watcher)(Seen::Head(&answer));
         if let Some((outcome, detail)) = failure::refusal(&answer) {
-            let excerpt = self.excerpt(connection, answer.into_body()).await;
+            let excerpt = Box::pin(self.excerpt(connection, answer.into_body())).await;
             let detail = if excerpt.is_empty() { detail } else { format!("{detail}: {excerpt}") };
             return End::Failed(outcome, detail);
         }
@@ -282,7 +288,8 @@ impl Exchange<'_> {
                 Ok(None) => break,
                 Err(error) => return Err((Outcome::EventTooLarge, error.to_string())),
             };
-            let text = event.data_lossy();
+            // Almost every event is valid UTF-8, and to see that is faster than to repair it.
+            let text = std::str::from_utf8(event.data()).map_or_else(|_| event.data_lossy(), Cow::Borrowed);
             let envelope = Envelope::parse(&text)
                 .map_err(|error| (Outcome::BadEvent, format!("{error}: {}", excerpt_of(event.data()))))?;
             self.tracker.event(&envelope, arrival, matches!(text, Cow::Owned(_)));

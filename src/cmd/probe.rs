@@ -62,7 +62,7 @@ async fn invoke(client: &Client, profile: &Profile, clock: Clock, lines: &mut Ve
                 arrival_ns: arrival.arrival_ns,
                 bytes: payload.len(),
                 kind: format!("{:?}", envelope.kind),
-                view: view(envelope.data.map_or("", |data| data.get())),
+                view: view(envelope.data.unwrap_or_default()),
             });
         }
     };
