@@ -70,7 +70,7 @@ pub enum ReportFormat {
 /// A profile and what overrides it.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
-    /// The profile's file; the built-in quickstart when absent.
+    /// A profile's file, or a built-in one: quickstart (when absent), chat, tools, soak.
     pub profile: Option<PathBuf>,
     /// Base URL of the agents' API, such as https://api.xpander.ai.
     #[arg(long)]

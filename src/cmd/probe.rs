@@ -9,7 +9,7 @@ use crate::clock::{self, Clock};
 use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Record};
 use crate::profile::{Plan, Profile};
-use crate::units::Human;
+use crate::units::{Human, HumanBytes};
 
 /// How much of an event's data is shown, in characters.
 const VIEW_CHARS: usize = 60;
@@ -61,13 +61,19 @@ async fn invoke(client: &Client, profile: &Profile, clock: Clock, lines: &mut Ve
             lines.push(Line {
                 arrival_ns: arrival.arrival_ns,
                 bytes: payload.len(),
-                kind: format!("{:?}", envelope.kind),
+                kind: type_of(payload),
                 view: view(envelope.data.unwrap_or_default()),
             });
         }
     };
     let mut slot = client.slot(&Stamper::new(clock));
     slot.invoke(start, &planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0
+}
+
+/// The event's `type` as it came, also one that the contract does not know.
+fn type_of(payload: &[u8]) -> String {
+    let event: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+    view(event["type"].as_str().unwrap_or_default())
 }
 
 /// The start of some data in one line, safe for a terminal.
@@ -97,8 +103,23 @@ fn waterfall(record: &Record, lines: &[Line], out: &mut impl Write) -> io::Resul
         let since = Human(line.arrival_ns.saturating_sub(sent_ns));
         let gap = Human(line.arrival_ns.saturating_sub(before_ns));
         before_ns = line.arrival_ns;
-        writeln!(out, "{since:>10} {gap:>10} {:>8}  {:<16} {}", line.bytes, line.kind, line.view)?;
+        writeln!(out, "{since:>10} {gap:>10} {:>8}  {:<18} {}", line.bytes, line.kind, line.view)?;
     }
     let detail = record.detail.as_deref().map(|detail| format!(": {}", view(detail))).unwrap_or_default();
-    writeln!(out, "outcome {}{detail}", record.outcome)
+    writeln!(out, "\noutcome   {}{detail}", record.outcome)?;
+    for (name, stamp) in [("ttfc", stamps.first_chunk_ns), ("finish", stamps.finished_ns)] {
+        if let Some(at_ns) = stamp {
+            writeln!(out, "{name:<9} {} from the send", Human(at_ns.saturating_sub(sent_ns)))?;
+        }
+    }
+    let counts = &record.counts;
+    writeln!(
+        out,
+        "{} events, {} chunks, {} of text, {} of body; {} events shared their read",
+        counts.events,
+        counts.chunks,
+        HumanBytes(counts.text_bytes),
+        HumanBytes(counts.body_bytes),
+        counts.shared_reads
+    )
 }

@@ -1,26 +1,26 @@
 //! From the command line to a valid profile: file, environment and flags in their order.
 
+use std::path::Path;
+
 use crate::cli::ProfileArgs;
 use crate::profile::{Origin, Override, Problem, Problems, Profile};
 
 use anyhow::Context;
 
-/// The profile that holds when none is named.
-const QUICKSTART: &str = include_str!("../../profiles/quickstart.toml");
+/// The profiles that are built in, by name; the first one holds when none is named.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("quickstart", include_str!("../../profiles/quickstart.toml")),
+    ("chat", include_str!("../../profiles/chat.toml")),
+    ("tools", include_str!("../../profiles/tools.toml")),
+    ("soak", include_str!("../../profiles/soak.toml")),
+];
 
 /// Reads the profile that the arguments mean.
 ///
 /// # Errors
 /// The file can't be read, or a value is wrong; each mistake says where it was written.
 pub fn load(args: &ProfileArgs) -> anyhow::Result<Profile> {
-    let (name, text) = match &args.profile {
-        None => ("quickstart".to_owned(), QUICKSTART.to_owned()),
-        Some(path) => {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).with_context(|| format!("failed to read the profile {name}"))?;
-            (name, text)
-        }
-    };
+    let (name, text) = text(args.profile.as_deref())?;
     let refuse = |list| Problems { file: name.clone(), list };
     // A variable that is no UTF-8 can be no setting of ours.
     let variables =
@@ -28,6 +28,22 @@ pub fn load(args: &ProfileArgs) -> anyhow::Result<Profile> {
     let mut overrides = Override::of_environment(variables, &[]).map_err(refuse)?;
     overrides.extend(flags(args).map_err(|problem| refuse(vec![problem]))?);
     Profile::parse(&name, &text, overrides).map_err(Into::into)
+}
+
+/// A file's name and text, or those of a built-in profile; a file wins over the built-in one of that name.
+fn text(profile: Option<&Path>) -> anyhow::Result<(String, String)> {
+    let (quickstart, _) = BUILT_IN[0];
+    let path = profile.unwrap_or(Path::new(quickstart));
+    let built_in = BUILT_IN.iter().find(|(name, _)| path == Path::new(name) && !path.exists());
+    if let Some((name, text)) = built_in {
+        return Ok(((*name).to_owned(), (*text).to_owned()));
+    }
+    let name = path.display().to_string();
+    let names = BUILT_IN.map(|(name, _)| name).join(", ");
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!("failed to read the profile {name}: expected a TOML file, or one of the built-in profiles {names}")
+    })?;
+    Ok((name, text))
 }
 
 fn flags(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {

@@ -84,7 +84,7 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
     let own = OwnFigures::of(&digest);
     let summary = digest.summary(facts.span_ns());
     let holds = facts.holds(run.harness.as_ref());
-    let measured = self_error(&summary, own, run, holds);
+    let measured = self_error(&summary, &own, run, holds);
     let mut warnings = facts.warnings(&summary, run);
     if rows.truncated {
         warnings.insert(0, Warning::RowsTruncated);
@@ -219,7 +219,7 @@ impl OwnFigures {
     }
 }
 
-fn self_error(summary: &Summary, own: OwnFigures, run: &Run, ledger_holds: bool) -> SelfError {
+fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool) -> SelfError {
     let (totals, ledger) = (&summary.overall().totals, &summary.overall().ledger);
     let due = ledger.planned - ledger.of(Outcome::NotStarted);
     let harness = run.harness.as_ref();
