@@ -93,6 +93,9 @@ pub struct ProfileArgs {
     /// A PEM file with further certificate authorities.
     #[arg(long)]
     pub cacert: Option<String>,
+    /// Never taken: a key does not belong into a process list or a shell's history.
+    #[arg(long, alias = "key", alias = "token", hide = true)]
+    pub api_key: Option<String>,
     /// Any key of the profile: --set KEY=VALUE.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", message(&error));
             Exit::of_failure(&error).into()
         }
     }
@@ -30,6 +30,15 @@ fn command(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Report(args) => report::run(args, &mut out),
         Command::Probe(args) => probe::run(&workload::load(args)?, &mut out),
     }
+}
+
+/// An error with its causes, each told once: some texts name their cause themselves.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text {
+        text if text.contains(&cause) => text,
+        text if text.is_empty() => cause,
+        text => format!("{text}: {cause}"),
+    })
 }
 
 /// A reader that has seen enough is no failure.

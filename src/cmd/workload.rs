@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::ProfileArgs;
 use crate::profile::{Origin, Override, Problem, Problems, Profile};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 /// The profiles that are built in, by name; the first one holds when none is named.
 const BUILT_IN: [(&str, &str); 4] = [
@@ -20,6 +20,11 @@ const BUILT_IN: [(&str, &str); 4] = [
 /// # Errors
 /// The file can't be read, or a value is wrong; each mistake says where it was written.
 pub fn load(args: &ProfileArgs) -> anyhow::Result<Profile> {
+    if args.api_key.is_some() {
+        bail!(
+            "failed to take an API key from the command line, where others can see it: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)"
+        );
+    }
     let (name, text) = text(args.profile.as_deref())?;
     let refuse = |list| Problems { file: name.clone(), list };
     // A variable that is no UTF-8 can be no setting of ours.

@@ -1,0 +1,318 @@
+//! The binary against the embedded mock and against servers that are no agents: outputs, exit codes, refusals.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The mock's shortest stream: what is tested here is everything around it.
+const FAST: [&str; 6] = ["--set", "mock.first_chunk=5ms", "--set", "mock.chunks=3", "--set", "mock.gap=1ms"];
+
+fn plimsoll(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.args(args).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn output(args: &[&str]) -> Output {
+    plimsoll(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A short run against the mock, its bundle in a folder of its own.
+fn run(more: &[&str]) -> (Output, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap().to_owned();
+    let args: Vec<&str> =
+        ["run", "--quiet", "--out", &out].into_iter().chain(FAST).chain(more.iter().copied()).collect();
+    (output(&args), folder)
+}
+
+/// The one bundle in a folder.
+fn bundle(folder: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(folder).unwrap();
+    let bundle = entries.next().unwrap().unwrap().path();
+    assert!(entries.next().is_none(), "one run makes one bundle");
+    bundle
+}
+
+fn run_json(bundle: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(bundle.join("run.json")).unwrap()).unwrap()
+}
+
+fn rows(bundle: &Path) -> usize {
+    fs::read_to_string(bundle.join("invocations.csv")).unwrap().lines().count() - 1
+}
+
+#[test]
+fn a_run_ends_with_a_report_and_a_whole_bundle() {
+    let (ended, folder) = run(&["-c", "4", "-n", "40"]);
+    let screen = text(&ended.stdout);
+    // How much a busy machine spoils is not this test's business, but that the code says it is.
+    let code = if screen.starts_with("INVALID") { 8 } else { 0 };
+    assert_eq!(ended.status.code(), Some(code), "{}", text(&ended.stderr));
+    for answer in [
+        "all 40 invocations completed against the embedded mock",
+        "time to first chunk",
+        "time to task_finished",
+        "streams   40 started",
+        "ended     40 completed = 40 planned; success 100 %",
+        "trust     ",
+        "files     ",
+    ] {
+        assert!(screen.contains(answer), "{answer:?} is missing in\n{screen}");
+    }
+    let bundle = bundle(folder.path());
+    for file in ["run.json", "invocations.csv", "histograms.hlog", "intervals.csv", "report.md"] {
+        assert!(bundle.join(file).metadata().unwrap().len() > 0, "{file}");
+    }
+    let run = run_json(&bundle);
+    assert_eq!((rows(&bundle), run["status"].as_str()), (40, Some("done")));
+    assert_eq!(run["summary"]["groups"][0]["ledger"]["outcomes"]["completed"], 40);
+    let again = output(&["report", bundle.to_str().unwrap()]);
+    assert_eq!(
+        text(&again.stdout).replace(", report.md", ""),
+        screen.replace(", report.md", ""),
+        "the same, read back"
+    );
+}
+
+#[test]
+fn with_json_standard_output_holds_nothing_else() {
+    let (ended, folder) = run(&["-c", "2", "-n", "6", "--json"]);
+    let told: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(told, run_json(&bundle(folder.path())));
+    assert_eq!(text(&ended.stderr), "");
+}
+
+#[test]
+fn where_nothing_completes_the_code_is_4_and_every_start_has_its_row() {
+    let profile = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    fs::write(
+        profile.path(),
+        "why = \"all fail\"\nload.concurrency = 3\nload.invocations = 9\nrequest.input.text = \"x\"\n\
+         [mock]\nwhy = \"all fail\"\n[[mock.fault]]\nkind = \"end_early\"\n",
+    )
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let ended = output(&["run", "--quiet", "--out", out, profile.path().to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(4), "{}", text(&ended.stderr));
+    assert!(text(&ended.stdout).contains("0 of 9 invocations completed"), "{}", text(&ended.stdout));
+    assert_eq!(rows(&bundle(folder.path())), 9);
+}
+
+/// A run that goes on until it is told otherwise, once it has shown that it is under way.
+fn running(folder: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
+    let out = folder.to_str().unwrap();
+    let args: Vec<&str> = ["run", "--out", out, "-c", "4", "-z", "10m"].into_iter().chain(FAST).collect();
+    let mut child = plimsoll(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.contains("in flight"), "{line}");
+    (child, lines)
+}
+
+#[test]
+fn an_interrupt_drains_writes_a_whole_bundle_and_exits_130() {
+    for (signal, code, status) in [(Signal::SIGINT, 130, "interrupted"), (Signal::SIGTERM, 143, "terminated")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut child, mut stderr) = running(folder.path());
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        let mut screen = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut screen).unwrap();
+        stderr.read_to_string(&mut String::new()).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        let run = run_json(&bundle(folder.path()));
+        assert_eq!(run["status"], status);
+        assert!(screen.contains(&format!("then {status}")), "{screen}");
+        let planned = run["harness"]["planned"].as_u64().unwrap();
+        assert_eq!(rows(&bundle(folder.path())) as u64, planned);
+        assert!(planned > 0);
+    }
+}
+
+#[test]
+fn after_a_kill_the_report_shows_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, _stderr) = running(folder.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let bundle = bundle(folder.path());
+    assert_eq!(run_json(&bundle)["status"], "running");
+    let report = output(&["report", bundle.to_str().unwrap()]);
+    assert_eq!(report.status.code(), Some(0), "{}", text(&report.stderr));
+    let screen = text(&report.stdout);
+    assert!(screen.contains("and the run did not end in order"), "{screen}");
+    assert!(screen.contains("warning   the run did not end in order"), "{screen}");
+    assert!(screen.contains("time to first chunk"), "{screen}");
+}
+
+#[test]
+fn probe_prints_a_waterfall() {
+    let args: Vec<&str> = ["probe"].into_iter().chain(FAST).collect();
+    let probed = output(&args);
+    assert_eq!(probed.status.code(), Some(0), "{}", text(&probed.stderr));
+    let screen = text(&probed.stdout);
+    let order: Vec<_> =
+        ["tcp", "sent", "headers", "task_created", "task_updated", "chunk", "task_finished", "outcome   completed"]
+            .map(|word| screen.find(word).unwrap_or_else(|| panic!("{word} is missing in\n{screen}")))
+            .to_vec();
+    assert!(order.is_sorted(), "{screen}");
+}
+
+/// A server that gives every request on every connection this answer, until the test ends.
+fn server(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut request = [0; 16 * 1024];
+                while stream.read(&mut request).is_ok_and(|got| got > 0) {
+                    if stream.write_all(answer.as_bytes()).is_err() || answer.contains("connection: close") {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+/// What a run against a target says on standard error, with the target's address as ADDRESS.
+fn refused(url: &str, code: i32) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("reports");
+    let args = ["run", "--quiet", "--out", out.to_str().unwrap(), "--url", url, "--agent", "a1", "-c", "2", "-n", "4"];
+    let ended = output(&args);
+    assert_eq!(ended.status.code(), Some(code), "{}{}", text(&ended.stderr), text(&ended.stdout));
+    assert!(code != 3 || !out.exists(), "a load that did not start leaves no bundle");
+    text(&ended.stderr).replace(url.trim_start_matches("http://"), "ADDRESS")
+}
+
+#[test]
+fn a_target_that_is_no_agent_is_refused_before_the_load() {
+    let head = |status: &str, rest: &str| -> &'static str {
+        format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n{rest}\r\n").leak()
+    };
+    let told: String = [
+        head("401 Unauthorized", ""),
+        head("403 Forbidden", ""),
+        head("404 Not Found", ""),
+        head("307 Temporary Redirect", "location: http://127.0.0.1:9/v1\r\n"),
+        head("200 OK", "content-type: text/html\r\n"),
+        head("200 OK", "content-type: application/json\r\n"),
+    ]
+    .map(|answer| refused(&server(answer), 3))
+    .concat();
+    insta::assert_snapshot!(told, @"
+    error: failed to start: invoke the agent at http://ADDRESS: the API key was refused (status 401); check XPANDER_API_KEY or target.key_file
+    error: failed to start: invoke agent a1 at http://ADDRESS: the API key may not use it (status 403); check the key's organisation
+    error: failed to start: find agent a1 at http://ADDRESS (status 404); check target.agent_id, and the path in target.url
+    error: failed to start: invoke the agent at http://ADDRESS: it redirects (status 307), and redirects are not followed; set target.url to where it really is
+    error: failed to start: invoke the agent at http://ADDRESS: the answer is not an event stream (status 200, content type text/html); check target.url
+    error: failed to start: invoke the agent at http://ADDRESS: the answer is not an event stream (status 200, content type application/json); check target.url
+    ");
+}
+
+#[test]
+fn a_target_that_fails_under_load_gives_rows() {
+    for (status, outcome) in [
+        ("429 Too Many Requests", "rate_limited"),
+        ("422 Unprocessable Entity", "http_status"),
+        ("500 Internal Server Error", "http_status"),
+        ("503 Service Unavailable", "http_status"),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").leak();
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().to_str().unwrap();
+        let url = server(answer);
+        let ended = output(&["run", "--quiet", "--out", out, "--url", &url, "--agent", "a1", "-c", "2", "-n", "4"]);
+        assert_eq!(ended.status.code(), Some(4), "{status}: {}", text(&ended.stderr));
+        assert_eq!(
+            run_json(&bundle(folder.path()))["summary"]["groups"][0]["ledger"]["outcomes"][outcome],
+            4,
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn what_can_not_be_run_is_said_with_its_remedy() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let unreachable = refused(&closed, 3);
+    assert!(unreachable.contains("reach http://ADDRESS: Connection refused"), "{unreachable}");
+    let told: String = [
+        &["run", "--url", "https://api.xpander.ai", "--agent", "a1", "-n", "1"][..],
+        &["run", "--url", "https://api.xpander.ai", "-n", "1"],
+        &["run", "--url", "ftp://x", "--agent", "a1"],
+        &["run", "--agent", "a/b"],
+        &["run", "-c", "0"],
+        &["run", "-H", "x-api-key: sk-canary"],
+        &["run", "--set", "target.api_key=sk-canary"],
+        &["run", "--set", "limits.total=1s", "--set", "limits.idle=2s"],
+        &["run", "no-such-profile.toml"],
+        &["report", "/nowhere"],
+    ]
+    .map(|args| {
+        let ended = output(args);
+        assert_eq!(ended.status.code(), Some(2), "{args:?}: {}", text(&ended.stderr));
+        assert!(!text(&ended.stderr).contains("canary"), "a key is never repeated");
+        text(&ended.stderr)
+    })
+    .concat();
+    insta::assert_snapshot!(told, @r#"
+    error: failed to go on: find the API key for api.xpander.ai: the environment variable XPANDER_API_KEY is missing or empty; set it, or name a file with target.key_file
+    error: quickstart: target.agent_id: missing: name the agent to invoke, as agent_id = "…" in [target] or with --agent
+    error: flag --url: target.url: expected "mock" or a base URL such as "https://api.xpander.ai", that starts with http:// or https://, found "ftp://x"
+    error: flag --agent: target.agent_id: expected up to 200 letters, digits, '-', '_', '.' or '~' in quotes (no slash, no space, not ".."), found "a/b"
+    error: flag -c: load.concurrency: expected a whole number from 1 to 1000000, found 0
+    error: flag -H: target.headers: an API key does not belong here: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)
+    error: --set: target.api_key: an API key does not belong here: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)
+    error: --set: limits.idle: 2s can never be reached within limits.total = 1s; lower this limit or raise limits.total
+    error: failed to read the profile no-such-profile.toml: expected a TOML file, or one of the built-in profiles quickstart, chat, tools, soak: No such file or directory (os error 2)
+    error: failed to find a run in /nowhere: there is no run.json; name a run's folder, such as reports/…
+    "#);
+}
+
+#[test]
+fn a_key_on_the_command_line_is_refused_and_not_repeated() {
+    let ended = output(&["run", "--api-key", "sk-canary"]);
+    assert_eq!(ended.status.code(), Some(2));
+    insta::assert_snapshot!(text(&ended.stderr), @"error: failed to take an API key from the command line, where others can see it: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)");
+}
+
+#[test]
+fn an_output_that_can_not_be_written_exits_9_before_the_load() {
+    let ended = output(&["run", "--quiet", "-n", "1", "--out", "/dev/null/reports"]);
+    assert_eq!(ended.status.code(), Some(9), "{}", text(&ended.stderr));
+    insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: write /dev/null/reports: Not a directory (os error 20); is the folder writable, and is there space left?");
+}
+
+#[test]
+fn too_many_streams_for_the_descriptors_are_refused_with_the_number_that_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let command =
+        format!("ulimit -n 100; exec {} run --quiet --out {out} -c 500 -n 500", env!("CARGO_BIN_EXE_plimsoll"));
+    let ended = Command::new("sh").args(["-c", &command]).env_clear().output().unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
+    insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: hold 500 streams at a time: the limit on open files is 100, and each stream takes 2; lower -c to 18, or raise the hard limit (ulimit -Hn)");
+}
