@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::units;
+
 /// Load-testing and latency benchmark harness for streaming AI agents.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -24,6 +26,8 @@ pub enum Command {
     Check(ProfileArgs),
     /// Render a run bundle again, also one whose run was killed.
     Report(ReportArgs),
+    /// Print the events of a raw event stream as JSON, a line each.
+    Sse(SseArgs),
 }
 
 /// A run and where it goes.
@@ -67,6 +71,19 @@ pub enum ReportFormat {
     Json,
 }
 
+/// An event stream and how it is read.
+#[derive(Debug, Args)]
+pub struct SseArgs {
+    /// What `curl -N` or a capture brought home; `-` or nothing for standard input.
+    pub file: Option<PathBuf>,
+    /// How much is read at a time, at most 64MiB.
+    #[arg(long, value_name = "N", default_value = "64KiB", value_parser = read_size)]
+    pub read_size: usize,
+    /// The longest line, and the largest event.
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
+    pub limit: usize,
+}
+
 /// A profile and what overrides it.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
@@ -99,4 +116,20 @@ pub struct ProfileArgs {
     /// Any key of the profile: --set KEY=VALUE.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// The largest `--read-size`, in bytes.
+const READ_BYTES_MAX: usize = 64 << 20;
+
+fn read_size(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes if (1..=READ_BYTES_MAX).contains(&bytes) => Ok(bytes),
+        _ => Err("expected a size from 1B to 64MiB".to_owned()),
+    }
+}
+
+/// A size in bytes, with a unit or without.
+fn size(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().or_else(|_| units::parse_bytes(text)).map_err(|error| error.to_string())?;
+    usize::try_from(bytes).map_err(|error| error.to_string())
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use plimsoll::cli::{Cli, Command};
-use plimsoll::cmd::{Exit, check, probe, report, run, workload};
+use plimsoll::cmd::{Exit, check, probe, report, run, sse, workload};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -28,6 +28,7 @@ fn command(cli: &Cli) -> anyhow::Result<Exit> {
         }
         Command::Run(args) => run::run(&workload::load(&args.profile)?, args, &mut out),
         Command::Report(args) => report::run(args, &mut out),
+        Command::Sse(args) => sse::run(args, &mut out, &mut io::stderr()),
         Command::Probe(args) => probe::run(&workload::load(args)?, &mut out),
     }
 }

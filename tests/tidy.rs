@@ -43,8 +43,9 @@ fn code(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 
+/// A file that is compiled for tests alone, or is an example.
 fn is_test(path: &Path) -> bool {
-    path.ends_with("tests.rs") || path.ends_with("reference.rs") && path.starts_with("src/sse")
+    path.ends_with("tests.rs") || path == Path::new("src/sse/reference.rs") || path == Path::new("src/sse/example.rs")
 }
 
 /// The module at the top of the crate that a file belongs to.

@@ -149,6 +149,12 @@ impl EventKind {
     }
 }
 
+impl From<serde_json::Error> for EnvelopeError {
+    fn from(error: serde_json::Error) -> Self {
+        if error.is_data() { Self::NoEnvelope(error) } else { Self::NotJson(error) }
+    }
+}
+
 impl<'a> Envelope<'a> {
     /// Reads the envelope; unknown keys and any form of `data` are taken.
     ///
@@ -160,9 +166,7 @@ impl<'a> Envelope<'a> {
 
     /// Reads the envelope by a JSON parser, whatever its form.
     pub(super) fn parse_fully(payload: &'a str) -> Result<Self, EnvelopeError> {
-        let wire: WireEnvelope<'a> = serde_json::from_str(payload).map_err(|error| {
-            if error.is_data() { EnvelopeError::NoEnvelope(error) } else { EnvelopeError::NotJson(error) }
-        })?;
+        let wire: WireEnvelope<'a> = serde_json::from_str(payload)?;
         let task_id = wire.task_id.and_then(|id| serde_json::from_str::<Borrowed<'a>>(id.get()).ok());
         Ok(Self {
             kind: EventKind::of(&wire.kind),

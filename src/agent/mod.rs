@@ -1,11 +1,13 @@
 //! The wire types of xpander's Invoke Agent (Stream): request body, event envelope, task.
 
 pub mod event;
+mod event_type;
 pub mod request;
 mod scan;
 pub mod task;
 
 pub use event::{Envelope, EnvelopeError, EventKind, ToolCall};
+pub use event_type::event_type;
 pub use request::{Input, OutputFormat, ReasoningEffort, Request, ThinkMode, User};
 pub use task::{Status, Task, Tokens};
 

@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod dial;
+pub mod event_stream;
 pub mod failure;
 pub mod invoke;
 pub mod io;
@@ -20,6 +21,7 @@ pub mod tls;
 mod tests;
 
 pub use dial::Dialer;
+pub use event_stream::{EventStream, OwnedEvent};
 pub use invoke::{Client, Seen, Slot};
 pub use request::Template;
 pub use stamper::Stamper;

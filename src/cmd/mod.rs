@@ -14,6 +14,7 @@ pub mod provenance;
 pub mod report;
 pub mod run;
 pub mod signals;
+pub mod sse;
 pub mod workload;
 
 /// How a command ended, as its exit code tells it.
