@@ -1,5 +1,6 @@
 //! Flags and their help; what they mean is `cmd`'s business.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +25,8 @@ pub enum Command {
     Probe(ProfileArgs),
     /// Validate a profile; sends nothing.
     Check(ProfileArgs),
+    /// Serve a mock agent: the documented API with scripted timing, faults and capacity.
+    Mock(MockArgs),
     /// Render a run bundle again, also one whose run was killed.
     Report(ReportArgs),
     /// Print the events of a raw event stream as JSON, a line each.
@@ -82,6 +85,26 @@ pub struct SseArgs {
     /// The longest line, and the largest event.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
     pub limit: usize,
+}
+
+/// How the mock is served.
+#[derive(Debug, Args)]
+pub struct MockArgs {
+    /// Where it listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8484")]
+    pub listen: SocketAddr,
+    /// The script's file (TOML); the built-in one when absent.
+    #[arg(long)]
+    pub script: Option<PathBuf>,
+    /// Where every random choice comes from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write down when each event was handed to the socket, as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+    /// Write down each request, as lines of JSON; never keys or bodies.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
 }
 
 /// A profile and what overrides it.

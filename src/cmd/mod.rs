@@ -8,6 +8,7 @@ use crate::runfile::bundle;
 
 pub mod check;
 pub mod endpoint;
+pub mod mock;
 pub mod probe;
 pub mod progress;
 pub mod provenance;

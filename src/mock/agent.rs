@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::logs::Logs;
 use super::performance::Prelude;
 use super::service::Service;
 use super::stage::{Booking, Ended};
@@ -26,6 +27,7 @@ pub struct Agent {
     arrivals: AtomicU64,
     pub(super) connections: AtomicU64,
     served: Counters,
+    pub(super) logs: Logs,
 }
 
 /// What was served, in numbers.
@@ -72,6 +74,12 @@ impl Agent {
     /// An agent that does what the script says; its instants count on the given clock.
     #[must_use]
     pub fn new(script: Script, seed: Seed, clock: Clock) -> Arc<Self> {
+        Self::logging(script, seed, clock, Logs::default())
+    }
+
+    /// The same, which writes logs.
+    #[must_use]
+    pub fn logging(script: Script, seed: Seed, clock: Clock, logs: Logs) -> Arc<Self> {
         let organization_id = Uuid(Prelude::new(&script, seed, 0).organization_id).to_string();
         Arc::new(Self {
             service: Service::new(&script.service),
@@ -80,6 +88,7 @@ impl Agent {
             arrivals: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             served: Counters::default(),
+            logs,
             script,
             seed,
             clock,
@@ -106,6 +115,14 @@ impl Agent {
 
     pub(super) fn counters(&self) -> &Counters {
         &self.served
+    }
+
+    /// Writes the logs out.
+    ///
+    /// # Errors
+    /// A log could not be written.
+    pub fn finish_logs(&self) -> std::io::Result<()> {
+        self.logs.finish()
     }
 
     /// The present, on the wall clock.

@@ -1,17 +1,19 @@
 //! The API: a request in, what is to be answered out. Nothing here waits.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::agent::{Agent, count};
 use super::ask::Ask;
 use super::flaws::Flaws;
+use super::logs::Line;
 use super::performance::Prelude;
 use super::service::Rate;
 use super::stage::Booking;
 use super::task::{Status, Turn, Uuid};
+use super::tasks;
 use crate::agent::PLAN_INDEX_HEADER;
 use crate::profile::script::{Busy, Fault, FaultKind};
 use crate::units::NS_PER_S;
@@ -23,8 +25,10 @@ pub(super) enum Answer {
     Whole(Response<Bytes>),
     /// As a stream of events.
     Stream(Box<Booking>),
-    /// After some nanoseconds, and whole.
-    Late(u64, Response<Bytes>),
+    /// With the task, once it has ended.
+    Task(Box<Booking>),
+    /// With the task as it is now; it goes on by itself.
+    Begun(Box<Booking>),
     /// The connection is reset.
     Reset,
     /// Nothing ever comes.
@@ -32,40 +36,80 @@ pub(super) enum Answer {
 }
 
 /// A refusal on its way out.
-type Refused = Box<Answer>;
+pub(super) type Refused = Box<Answer>;
 
 /// Answers a request.
 pub(super) fn answer(agent: &Agent, request: &Request<Bytes>) -> Answer {
     count(&agent.counters().requests, 1);
-    let path = request.uri().path();
-    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    if segments == ["health"] && request.method() == Method::GET {
-        return Answer::Whole(whole(StatusCode::OK, "application/json", Bytes::from_static(b"\"ok\"")));
-    }
-    let answered = permitted(agent, request).and_then(|()| route(agent, request, &segments));
+    let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+    let answered = match (request.method().as_str(), &segments[..]) {
+        ("GET", ["health"]) => Ok(Answer::Whole(json_response(StatusCode::OK, &json!("ok")))),
+        _ => permitted(agent, request).and_then(|()| route(agent, request, &segments)),
+    };
     let answer = answered.unwrap_or_else(|refused| *refused);
     if let Answer::Whole(response) = &answer
         && !response.status().is_success()
     {
         count(&agent.counters().refused, 1);
     }
+    agent.logs.request(|| line(agent, request, &answer));
     answer
 }
 
+/// The request's line in the log.
+fn line(agent: &Agent, request: &Request<Bytes>, answer: &Answer) -> Option<String> {
+    let booking = match answer {
+        Answer::Stream(booking) | Answer::Task(booking) | Answer::Begun(booking) => Some(booking),
+        _ => None,
+    };
+    let status = match answer {
+        Answer::Whole(response) => Some(response.status().as_u16()),
+        Answer::Reset | Answer::Never => None,
+        _ => Some(200),
+    };
+    let line = Line {
+        time: agent.stamp(),
+        method: request.method().as_str(),
+        path: request.uri().path(),
+        status,
+        plan_index: booking.map(|booking| booking.index),
+        task_id: booking.map(|booking| &*booking.begun.id),
+    };
+    serde_json::to_string(&line).ok()
+}
+
 fn route(agent: &Agent, request: &Request<Bytes>, segments: &[&str]) -> Result<Answer, Refused> {
+    let book = |id: &str, connected: bool| book(agent, request, id, connected).map(Box::new);
     match (request.method().as_str(), segments) {
-        ("POST", ["v1", "agents" | "workflows", id, "invoke", "stream"]) => {
-            let booking = book(agent, request, id, false)?;
-            Ok(Answer::Stream(Box::new(booking)))
+        ("POST", ["v1", "agents" | "workflows", id, "invoke", "stream"]) => book(id, false).map(Answer::Stream),
+        ("POST", ["v1", "agents", id, "gateway", "invoke", "stream"]) => book(id, true).map(Answer::Stream),
+        ("POST", ["v1", "agents" | "workflows", id, "invoke"]) => book(id, false).map(Answer::Task),
+        ("POST", ["v1", "agents" | "workflows", id, "invoke", "async"]) => book(id, false).map(Answer::Begun),
+        ("POST", ["v1", "tasks", id, "stop"]) => tasks::stop(agent, id),
+        ("DELETE", ["v1", "tasks", id]) => tasks::delete(agent, id),
+        ("GET", ["v1", "tasks"]) => tasks::list(agent, request.uri().query().unwrap_or_default(), None),
+        ("GET", ["v1", "agents", id, "tasks"]) => {
+            tasks::list(agent, request.uri().query().unwrap_or_default(), Some(id))
         }
-        ("POST", ["v1", "agents", id, "gateway", "invoke", "stream"]) => {
-            let booking = book(agent, request, id, true)?;
-            Ok(Answer::Stream(Box::new(booking)))
-        }
-        (_, ["v1", "agents" | "workflows", _, "invoke", "stream"]) => {
+        ("GET", ["v1", "tasks", id]) => tasks::get(agent, id),
+        ("GET", ["v1", "tasks", id, "thread"]) => tasks::thread(agent, id),
+        ("GET", ["v1", "tasks", id, "thread", "full"]) => tasks::thread_full(agent, id),
+        ("GET", ["v1", "llm_providers"]) => Ok(tasks::providers()),
+        ("GET", ["v1", "llm_providers", id, "models"]) => tasks::models(id),
+        (_, ["v1", "agents" | "workflows", _, "invoke", ..] | ["v1", "agents", _, "gateway", ..])
+        | (_, ["health"] | ["v1", "tasks", ..] | ["v1", "llm_providers", ..]) => {
             Err(detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
         }
         _ => Err(detail(StatusCode::NOT_FOUND, "Not Found")),
+    }
+}
+
+/// A task as it is now.
+pub(super) fn task(agent: &Agent, id: &str) -> Response<Bytes> {
+    match tasks::get(agent, id) {
+        Ok(Answer::Whole(response)) => response,
+        // It was deleted while it ran.
+        _ => json_response(StatusCode::NOT_FOUND, &json!({"detail": "Task not found"})),
     }
 }
 
@@ -90,7 +134,7 @@ fn book(agent: &Agent, request: &Request<Bytes>, agent_id: &str, connected: bool
         let status = StatusCode::from_u16(agent.script.shape.unknown_agent).expect("the script checked it");
         return Err(detail(status, "Agent not found"));
     }
-    let version = query(request, "version").map(str::to_owned);
+    let version = query(request.uri().query().unwrap_or_default(), "version").map(str::to_owned);
     let ask = Ask::read(request.body(), agent_id, version)
         .map_err(|problems| json_answer(StatusCode::UNPROCESSABLE_ENTITY, &json!({"detail": problems})))?;
     let rate = agent.service.rate(agent.clock.now());
@@ -117,7 +161,7 @@ fn book(agent: &Agent, request: &Request<Bytes>, agent_id: &str, connected: bool
         .store
         .begin(&task_id, turn, refuse_busy)
         .ok_or_else(|| detail(StatusCode::CONFLICT, "Task is still executing"))?;
-    Ok(Booking { index, begun, prelude, _place: place, stop, connected })
+    Ok(Booking { index, begun, prelude, _place: place, stop, connected, head: head(agent, rate) })
 }
 
 fn turn(agent: &Agent, ask: Ask, plan_index: u64) -> Turn {
@@ -175,38 +219,47 @@ fn told_of(status: StatusCode) -> &'static str {
 /// The content type of a stream.
 pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
+/// The head of a stream.
+fn head(agent: &Agent, rate: Option<Rate>) -> Response<()> {
+    let mut head = Response::new(());
+    head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    head.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    tell_rate(agent, rate, head.headers_mut());
+    head
+}
+
 fn limited(agent: &Agent, status: StatusCode, rate: Option<Rate>) -> Refused {
     let detail = json!({"detail": "Rate limit exceeded"});
     let body = if agent.script.shape.nested_detail { json!({"detail": {"detail": detail}}) } else { detail };
     let mut response = json_response(status, &body);
-    if let Some(rate) = rate {
-        let reset_s = (agent.stamp().0 * 1_000).saturating_add(rate.wait_ns).div_ceil(NS_PER_S);
-        let told = [
-            ("x-ratelimit-limit", rate.limit),
-            ("x-ratelimit-remaining", rate.remaining),
-            ("x-ratelimit-reset", reset_s),
-        ];
-        for (name, value) in told {
-            response.headers_mut().insert(name, HeaderValue::from(value));
-        }
-    }
+    tell_rate(agent, rate, response.headers_mut());
     Box::new(Answer::Whole(response))
 }
 
-/// A parameter of the query, as it stands there.
-fn query<'r>(request: &'r Request<Bytes>, name: &str) -> Option<&'r str> {
-    request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+fn tell_rate(agent: &Agent, rate: Option<Rate>, headers: &mut HeaderMap) {
+    let Some(rate) = rate else { return };
+    let reset_s = (agent.stamp().0 * 1_000).saturating_add(rate.wait_ns).div_ceil(NS_PER_S);
+    let told =
+        [("x-ratelimit-limit", rate.limit), ("x-ratelimit-remaining", rate.remaining), ("x-ratelimit-reset", reset_s)];
+    for (name, value) in told {
+        headers.insert(name, HeaderValue::from(value));
+    }
 }
 
-fn detail(status: StatusCode, text: &str) -> Refused {
+/// A parameter of a query, as it stands there.
+pub(super) fn query<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+pub(super) fn detail(status: StatusCode, text: &str) -> Refused {
     json_answer(status, &json!({"detail": text}))
 }
 
-fn json_answer(status: StatusCode, body: &Value) -> Refused {
+pub(super) fn json_answer(status: StatusCode, body: &Value) -> Refused {
     Box::new(Answer::Whole(json_response(status, body)))
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
     whole(status, "application/json", Bytes::from(body.to_string()))
 }
 

@@ -26,7 +26,8 @@ const WORDS: [(&str, &[&str]); 3] = [
     ("output_format", &["text", "markdown", "json", "voice"]),
 ];
 
-const TEXTS: [&str; 15] = [
+/// Fields that are texts.
+const TEXTS: [&str; 13] = [
     "id",
     "instructions_override",
     "additional_context",
@@ -40,8 +41,6 @@ const TEXTS: [&str; 15] = [
     "source",
     "user_oidc_token",
     "test_run_node_id",
-    "input.text",
-    "input.user.id",
 ];
 
 impl Ask {
@@ -87,32 +86,42 @@ impl Ask {
 const NO_OBJECT: &str = "Input should be a valid dictionary or object to extract fields from";
 
 fn problems(body: &Map<String, Value>) -> Vec<Value> {
-    let whole = Value::Object(body.clone());
     let mut found = Vec::new();
     match body.get("input") {
-        None => found.push(problem("missing", &["input"], "Field required", &whole)),
-        Some(Value::Object(_)) => {}
+        None => found.push(problem("missing", &["input"], "Field required", &Value::Object(body.clone()))),
+        Some(Value::Object(input)) => input_problems(input, &mut found),
         Some(other) => found.push(problem("model_attributes_type", &["input"], NO_OBJECT, other)),
     }
-    if let Some(user) = whole.pointer("/input/user").filter(|user| !user.is_null()) {
-        match user.get("email") {
-            None if user.is_object() => {
-                found.push(problem("missing", &["input", "user", "email"], "Field required", user));
-            }
-            Some(Value::String(_)) => {}
-            Some(other) => found.push(no_text(&["input", "user", "email"], other)),
-            None => found.push(problem("model_attributes_type", &["input", "user"], NO_OBJECT, user)),
-        }
-    }
     for field in TEXTS {
-        let path: Vec<_> = field.split('.').collect();
-        let value = whole.pointer(&format!("/{}", path.join("/")));
-        if let Some(value) = value.filter(|value| !value.is_null() && !value.is_string()) {
-            found.push(no_text(&path, value));
-        }
+        text_problem(body.get(field), &[field], &mut found);
     }
     found.extend(WORDS.iter().filter_map(|(field, words)| wrong_word(field, words, body.get(*field)?)));
     found
+}
+
+fn input_problems(input: &Map<String, Value>, found: &mut Vec<Value>) {
+    text_problem(input.get("text"), &["input", "text"], found);
+    match input.get("user") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(user)) => {
+            text_problem(user.get("id"), &["input", "user", "id"], found);
+            match user.get("email") {
+                None => {
+                    let user = Value::Object(user.clone());
+                    found.push(problem("missing", &["input", "user", "email"], "Field required", &user));
+                }
+                Some(Value::Null) => found.push(no_text(&["input", "user", "email"], &Value::Null)),
+                email => text_problem(email, &["input", "user", "email"], found),
+            }
+        }
+        Some(other) => found.push(problem("model_attributes_type", &["input", "user"], NO_OBJECT, other)),
+    }
+}
+
+fn text_problem(value: Option<&Value>, path: &[&str], found: &mut Vec<Value>) {
+    if let Some(value) = value.filter(|value| !value.is_null() && !value.is_string()) {
+        found.push(no_text(path, value));
+    }
 }
 
 fn wrong_word(field: &str, words: &[&str], value: &Value) -> Option<Value> {
@@ -177,7 +186,7 @@ mod tests {
         [{"input":[],"loc":["body"],"msg":"Input should be a valid dictionary or object to extract fields from","type":"model_attributes_type"}]
         [{"input":{},"loc":["body","input"],"msg":"Field required","type":"missing"}]
         [{"input":"Hi","loc":["body","input"],"msg":"Input should be a valid dictionary or object to extract fields from","type":"model_attributes_type"}]
-        [{"input":{"id":"u"},"loc":["body","input","user","email"],"msg":"Field required","type":"missing"},{"input":5,"loc":["body","id"],"msg":"Input should be a valid string","type":"string_type"},{"input":7,"loc":["body","input","text"],"msg":"Input should be a valid string","type":"string_type"},{"ctx":{"expected":"'default' or 'harder'"},"input":"hardest","loc":["body","think_mode"],"msg":"Input should be 'default' or 'harder'","type":"enum"}]
+        [{"input":7,"loc":["body","input","text"],"msg":"Input should be a valid string","type":"string_type"},{"input":{"id":"u"},"loc":["body","input","user","email"],"msg":"Field required","type":"missing"},{"input":5,"loc":["body","id"],"msg":"Input should be a valid string","type":"string_type"},{"ctx":{"expected":"'default' or 'harder'"},"input":"hardest","loc":["body","think_mode"],"msg":"Input should be 'default' or 'harder'","type":"enum"}]
         "#);
     }
 

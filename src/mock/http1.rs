@@ -12,8 +12,9 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::agent::Agent;
-use super::api::{self, Answer, EVENT_STREAM};
-use super::outlet::{Link, Outlet};
+use super::api::{self, Answer};
+use super::http2;
+use super::outlet::{Link, Nobody, Outlet};
 use super::stage;
 
 /// The longest head of a request, in bytes.
@@ -46,19 +47,36 @@ pub(super) async fn serve(link: impl Link, agent: Arc<Agent>) {
     let mut connection =
         Connection { link, inbox: Vec::new(), outbox: Vec::new(), knows_chunks: true, keep_alive: true };
     // Whatever breaks a connection is the client's to notice.
-    let _ = connection.serve(&agent).await;
+    if connection.serve(&agent).await.is_ok_and(|next| next == Next::Http2) {
+        http2::serve(connection.inbox, connection.link, agent).await;
+    }
 }
 
+/// What comes after HTTP/1.1 on a connection.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Nothing,
+    /// The client speaks HTTP/2 by prior knowledge (RFC 9113 §3.3).
+    Http2,
+}
+
+/// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 impl<L: Link> Connection<L> {
-    async fn serve(&mut self, agent: &Arc<Agent>) -> io::Result<()> {
+    async fn serve(&mut self, agent: &Arc<Agent>) -> io::Result<Next> {
+        if self.is_preface().await? {
+            return Ok(Next::Http2);
+        }
         while self.keep_alive {
             let request = match self.read_request().await? {
-                None => return Ok(()),
+                None => return Ok(Next::Nothing),
                 Some(Ok(request)) => request,
                 Some(Err(Wrong(status))) => {
                     self.keep_alive = false;
                     let text = status.canonical_reason().unwrap_or_default();
-                    return self.write_whole(&api::whole(status, "text/plain", Bytes::from(text))).await;
+                    self.write_whole(&api::whole(status, "text/plain", Bytes::from(text))).await?;
+                    break;
                 }
             };
             // The request's buffer is not kept over a long stream.
@@ -69,15 +87,38 @@ impl<L: Link> Connection<L> {
             drop(request);
             self.give(agent, answer).await?;
         }
-        self.link.shutdown().await
+        self.link.shutdown().await?;
+        Ok(Next::Nothing)
+    }
+
+    /// Whether the connection begins as one of HTTP/2 does.
+    async fn is_preface(&mut self) -> io::Result<bool> {
+        loop {
+            let known = self.inbox.len().min(PREFACE.len());
+            if self.inbox[..known] != PREFACE[..known] {
+                return Ok(false);
+            }
+            if known == PREFACE.len() {
+                return Ok(true);
+            }
+            if self.fill().await? == 0 {
+                return Ok(false);
+            }
+        }
     }
 
     async fn give(&mut self, agent: &Arc<Agent>, answer: Answer) -> io::Result<()> {
         match answer {
             Answer::Whole(response) => self.write_whole(&response).await,
-            Answer::Late(after_ns, response) => {
-                agent.clock.sleep_until(agent.clock.now().saturating_add(after_ns)).await;
-                self.write_whole(&response).await
+            Answer::Task(booking) => {
+                let id = Arc::clone(&booking.begun.id);
+                stage::perform(agent, &mut Nobody, *booking).await;
+                self.write_whole(&api::task(agent, &id)).await
+            }
+            Answer::Begun(booking) => {
+                let begun = api::task(agent, &booking.begun.id);
+                stage::spawn(agent, *booking);
+                self.write_whole(&begun).await
             }
             Answer::Stream(booking) => {
                 let ended = stage::perform(agent, self, *booking).await;
@@ -229,6 +270,18 @@ impl<L: Link> Connection<L> {
         self.send().await
     }
 
+    /// Puts a piece of a body into the outbox.
+    fn frame(&mut self, piece: &[u8]) {
+        if piece.is_empty() || !self.knows_chunks {
+            self.outbox.extend_from_slice(piece);
+            return;
+        }
+        push_hex(piece.len(), &mut self.outbox);
+        self.outbox.extend_from_slice(b"\r\n");
+        self.outbox.extend_from_slice(piece);
+        self.outbox.extend_from_slice(b"\r\n");
+    }
+
     async fn send(&mut self) -> io::Result<()> {
         let sent = self.link.write_all(&self.outbox).await;
         self.outbox.clear();
@@ -238,30 +291,20 @@ impl<L: Link> Connection<L> {
 }
 
 impl<L: Link> Outlet for Connection<L> {
-    fn head(&mut self) {
-        let mut response = Response::new(());
-        let headers = response.headers_mut();
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
-        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    fn head(&mut self, head: Response<()>) {
         // Without chunks, the end of the connection is the end of the body.
         self.keep_alive &= self.knows_chunks;
         let framing = if self.knows_chunks { "transfer-encoding: chunked\r\n" } else { "" };
-        self.write_head(&response, framing);
+        self.write_head(&head, framing);
     }
 
     async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
-        if !piece.is_empty() && self.knows_chunks {
-            push_hex(piece.len(), &mut self.outbox);
-            self.outbox.extend_from_slice(b"\r\n");
-            self.outbox.extend_from_slice(piece);
-            self.outbox.extend_from_slice(b"\r\n");
-        } else {
-            self.outbox.extend_from_slice(piece);
-        }
+        self.frame(piece);
         if self.outbox.is_empty() { Ok(()) } else { self.send().await }
     }
 
-    async fn end(&mut self) -> io::Result<()> {
+    async fn end(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.frame(piece);
         if self.knows_chunks {
             self.outbox.extend_from_slice(b"0\r\n\r\n");
         }

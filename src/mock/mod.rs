@@ -20,30 +20,28 @@ use crate::profile::script::Script;
 use crate::seed::Seed;
 
 mod agent;
-#[allow(dead_code, reason = "the other endpoints come next")]
 mod api;
 mod ask;
 mod flaws;
 mod http1;
-#[allow(dead_code, reason = "the other endpoints come next")]
+mod http2;
+mod logs;
 mod outlet;
 mod payload;
 mod performance;
 mod server;
-#[allow(dead_code, reason = "the other endpoints come next")]
 mod service;
 mod stage;
-#[allow(dead_code, reason = "the other endpoints come next")]
 mod store;
-#[allow(dead_code, reason = "the other endpoints come next")]
 mod task;
+mod tasks;
 #[cfg(test)]
-#[allow(dead_code, reason = "the other endpoints come next")]
 mod tests;
 mod text;
 mod time;
 
 pub use agent::{Agent, Served};
+pub use logs::Logs;
 
 /// Why a mock does not run.
 #[derive(Debug, Error)]
@@ -101,10 +99,18 @@ impl Mock {
     /// # Errors
     /// The address can't be listened on, or the thread does not start.
     pub fn start(script: &Script, seed: Seed, options: &Options) -> Result<Self, Error> {
+        Self::logging(script, seed, options, Logs::default())
+    }
+
+    /// The same, which writes logs.
+    ///
+    /// # Errors
+    /// The address can't be listened on, or the thread does not start.
+    pub fn logging(script: &Script, seed: Seed, options: &Options, logs: Logs) -> Result<Self, Error> {
         let listener =
             server::listen(options.listen).map_err(|source| Error::Listen { address: options.listen, source })?;
         let address = listener.local_addr().map_err(Error::Start)?;
-        let agent = Agent::new(script.clone(), seed, Clock::start());
+        let agent = Agent::logging(script.clone(), seed, Clock::start(), logs);
         let (stop, stopped) = watch::channel(false);
         let thread = Self::spawn(Arc::clone(&agent), listener, stopped).map_err(Error::Start)?;
         Ok(Self { address, agent, stop, thread: Some(thread) })
@@ -133,11 +139,18 @@ impl Mock {
         self.agent.served()
     }
 
-    /// Stops it: nothing more is accepted, and open streams are broken off.
-    #[must_use]
+    /// Stops it: nothing more is accepted, open streams are broken off, logs are written out.
     pub fn stop(mut self) -> Served {
         self.halt();
         self.agent.served()
+    }
+
+    /// Writes the logs out, as far as they go.
+    ///
+    /// # Errors
+    /// A log could not be written.
+    pub fn finish_logs(&self) -> io::Result<()> {
+        self.agent.finish_logs()
     }
 
     fn halt(&mut self) {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 
+use http::Response;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -10,11 +11,11 @@ use tokio_rustls::server::TlsStream;
 /// The other end of a stream.
 pub(super) trait Outlet {
     /// Begins the answer; its bytes may go with the first ones of the body.
-    fn head(&mut self);
+    fn head(&mut self, head: Response<()>);
     /// Writes a piece of the body in one write, together with what is still held back; also when it is empty.
     fn write(&mut self, piece: &[u8]) -> impl Future<Output = io::Result<()>>;
-    /// Ends the body, as the protocol ends it.
-    fn end(&mut self) -> impl Future<Output = io::Result<()>>;
+    /// Writes the last piece of the body and ends it, as the protocol ends it.
+    fn end(&mut self, piece: &[u8]) -> impl Future<Output = io::Result<()>>;
     /// Breaks the protocol's own framing.
     fn garble(&mut self) -> impl Future<Output = io::Result<()>>;
     /// Breaks the connection or the stream off.
@@ -28,13 +29,13 @@ pub(super) trait Outlet {
 pub(super) struct Nobody;
 
 impl Outlet for Nobody {
-    fn head(&mut self) {}
+    fn head(&mut self, _head: Response<()>) {}
 
     async fn write(&mut self, _piece: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
-    async fn end(&mut self) -> io::Result<()> {
+    async fn end(&mut self, _piece: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
@@ -50,7 +51,7 @@ impl Outlet for Nobody {
 }
 
 /// A connection of bytes that can be broken off.
-pub(super) trait Link: AsyncRead + AsyncWrite + Unpin {
+pub(super) trait Link: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Makes closing it a reset, where the transport has one.
     fn make_reset(&self);
 }

@@ -37,7 +37,8 @@ impl Drop for Place {
 /// A slot that a task executes on.
 #[derive(Debug)]
 pub(super) struct Slot {
-    _permit: Option<OwnedSemaphorePermit>,
+    /// None where there is no limit.
+    permit: Option<OwnedSemaphorePermit>,
     executing: Arc<AtomicU64>,
     left_ns: Arc<Mutex<Vec<u64>>>,
     /// How much longer everything takes, by the load at its start.
@@ -49,6 +50,9 @@ pub(super) struct Slot {
 impl Slot {
     /// Gives the slot back.
     pub(super) fn leave(self, now_ns: u64) {
+        if self.permit.is_none() {
+            return;
+        }
         self.left_ns.lock().unwrap_or_else(PoisonError::into_inner).push(now_ns);
     }
 }
@@ -106,12 +110,26 @@ impl Service {
             }
             None => None,
         };
+        self.take(permit, now())
+    }
+
+    /// A slot, if one is free and nobody waits for it.
+    pub(super) fn free_slot(&self, now_ns: u64) -> Option<Slot> {
+        let permit = match &self.slots {
+            // A permit that others wait for is handed to them, never given away here.
+            Some(slots) => Some(Arc::clone(slots).try_acquire_owned().ok()?),
+            None => None,
+        };
+        Some(self.take(permit, now_ns))
+    }
+
+    fn take(&self, permit: Option<OwnedSemaphorePermit>, now_ns: u64) -> Slot {
         let busy = self.executing.fetch_add(1, Ordering::Relaxed) + 1;
         let share = self.limits.slots.map_or(0.0, |slots| busy as f64 / f64::from(slots));
-        let left_ns = self.left_ns.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let is_cold = left_ns.is_none_or(|left_ns| now().saturating_sub(left_ns) > self.limits.warm_ns);
+        let left_ns = permit.as_ref().and_then(|_| self.left_ns.lock().unwrap_or_else(PoisonError::into_inner).pop());
+        let is_cold = left_ns.is_none_or(|left_ns| now_ns.saturating_sub(left_ns) > self.limits.warm_ns);
         Slot {
-            _permit: permit,
+            permit,
             executing: Arc::clone(&self.executing),
             left_ns: Arc::clone(&self.left_ns),
             stretch: 1.0 + self.limits.stretch * share,

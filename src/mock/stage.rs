@@ -6,9 +6,12 @@
 use std::io;
 use std::sync::Arc;
 
+use http::Response;
+
 use super::agent::Agent;
 use super::flaws::Flaws;
-use super::outlet::Outlet;
+use super::logs::Due;
+use super::outlet::{Nobody, Outlet};
 use super::payload::{Odd, Writer};
 use super::performance::{Performance, Prelude, What};
 use super::service::{Place, Slot};
@@ -33,6 +36,8 @@ pub(super) struct Booking {
     pub(super) stop: Arc<StopSign>,
     /// `connected` comes first, whatever the script says.
     pub(super) connected: bool,
+    /// The head of the answer.
+    pub(super) head: Response<()>,
 }
 
 /// How a performance ended.
@@ -58,6 +63,12 @@ impl From<io::Error> for Halt {
     }
 }
 
+/// Plays an invocation to its end with nobody listening, beside everything else.
+pub(super) fn spawn(agent: &Arc<Agent>, booking: Booking) {
+    let agent = Arc::clone(agent);
+    tokio::task::spawn_local(async move { perform(&agent, &mut Nobody, booking).await });
+}
+
 struct Stage<'a, O> {
     agent: &'a Agent,
     outlet: &'a mut O,
@@ -67,6 +78,8 @@ struct Stage<'a, O> {
     encoder: Encoder,
     /// Body bytes that are not written yet.
     batch: Vec<u8>,
+    /// The events in the batch, when the truth is written down.
+    due: Vec<Due>,
     /// Events so far, those in the batch included.
     events: u64,
     /// The instant that the next cue counts from, in nanoseconds.
@@ -87,6 +100,7 @@ pub(super) async fn perform<O: Outlet>(agent: &Agent, outlet: &mut O, booking: B
         booking: &booking,
         flaws,
         batch: Vec::new(),
+        due: Vec::new(),
         events: 0,
         due_ns,
         slot: None,
@@ -110,7 +124,7 @@ impl<O: Outlet> Stage<'_, O> {
     async fn play(&mut self) -> Result<Status, Halt> {
         let prelude_ns = self.booking.prelude.headers_ns.saturating_add(self.flaws.slow_headers_ns);
         self.wait(prelude_ns).await?;
-        self.outlet.head();
+        self.outlet.head(self.booking.head.clone());
         let (agent, booking) = (self.agent, self.booking);
         let turn = agent.store.change(&booking.begun, |_| ()).map(|turn| turn.ask).unwrap_or_default();
         let mut performance = Performance::new(&agent.script, agent.seed, booking.index, &turn, booking.begun.turn);
@@ -149,15 +163,20 @@ impl<O: Outlet> Stage<'_, O> {
 
     /// Takes a slot and says that the task executes; true when the task is stopped before.
     async fn execute(&mut self, performance: &mut Performance<'_>) -> Result<bool, Halt> {
-        // What was told so far is not held back by the wait for a slot.
-        if !self.flaws.buffer {
-            self.flush().await?;
-        }
         let (agent, stop) = (self.agent, Arc::clone(&self.booking.stop));
-        let slot = tokio::select! {
-            biased;
-            slot = agent.service.slot(|| agent.clock.now()) => slot,
-            () = stop.asked() => return Ok(true),
+        let slot = match agent.service.free_slot(agent.clock.now()) {
+            Some(slot) => slot,
+            None => {
+                // What was told so far is not held back by the wait for a slot.
+                if !self.flaws.buffer {
+                    self.flush().await?;
+                }
+                tokio::select! {
+                    biased;
+                    slot = agent.service.slot(|| agent.clock.now()) => slot,
+                    () = stop.asked() => return Ok(true),
+                }
+            }
         };
         performance.stretch(slot.stretch);
         // The wait was real: everything after it counts from its end.
@@ -197,18 +216,31 @@ impl<O: Outlet> Stage<'_, O> {
         }
         self.agent.finish(&self.booking.begun, status, result);
         self.inside(true).await?;
-        self.show(What::Finished).await?;
+        self.put(What::Finished);
         if self.flaws.duplicate_finish {
-            self.show(What::Finished).await?;
+            self.done().await?;
+            self.put(What::Finished);
         }
         if self.flaws.after_end {
+            self.done().await?;
             self.odd(Odd::Chunk("and one more thing")).await?;
         }
-        self.flush().await?;
-        if !self.is_gone {
-            self.outlet.end().await.or_else(|_| self.gone())?;
-        }
+        self.end().await?;
         Ok(status)
+    }
+
+    /// Ends the body, in the same write as what is left of it.
+    async fn end(&mut self) -> Result<(), Halt> {
+        if self.flaws.drip_ns.is_some() || self.flaws.cut.is_some() {
+            self.flush().await?;
+        }
+        if self.is_gone {
+            return Ok(());
+        }
+        self.note_handed();
+        let ended = self.outlet.end(&self.batch).await;
+        self.batch.clear();
+        ended.or_else(|_| self.gone())
     }
 
     /// What the script wants to happen inside the stream at this place; at the end, all that is left of it.
@@ -249,15 +281,14 @@ impl<O: Outlet> Stage<'_, O> {
             // Until the client gives up, or someone stops the task.
             FaultKind::Stall => {
                 self.wait(u64::MAX).await?;
-                self.outlet.end().await?;
+                self.outlet.end(b"").await?;
             }
             FaultKind::ResetInStream => self.outlet.reset(),
             FaultKind::Garbage => {
-                self.outlet.write(b"\x00\xff\xfe garbage <html>\x80\r\r\n\n{]").await?;
-                self.outlet.end().await?;
+                self.outlet.end(b"\x00\xff\xfe garbage <html>\x80\r\r\n\n{]").await?;
             }
             FaultKind::BadFraming => self.outlet.garble().await?,
-            _ => self.outlet.end().await?,
+            _ => self.outlet.end(b"").await?,
         }
         Err(Halt::Broken)
     }
@@ -321,16 +352,23 @@ impl<O: Outlet> Stage<'_, O> {
 
     /// Shows an event of the performance.
     async fn show(&mut self, what: What) -> Result<(), Halt> {
+        self.put(what);
+        self.done().await
+    }
+
+    /// Puts an event of the performance into the batch.
+    fn put(&mut self, what: What) {
         self.begin();
         let kind = self.writer.write(what, self.agent.stamp());
-        self.done(kind).await
+        self.encode(kind);
     }
 
     /// Shows an event that is none of the performance.
     async fn odd(&mut self, odd: Odd<'_>) -> Result<(), Halt> {
         self.begin();
         let kind = self.writer.write_odd(&odd, self.agent.stamp());
-        self.done(kind).await
+        self.encode(kind);
+        self.done().await
     }
 
     /// What comes before an event.
@@ -340,15 +378,21 @@ impl<O: Outlet> Stage<'_, O> {
         }
     }
 
-    /// Puts the event that was written into the batch, and writes it when its time is now.
-    async fn done(&mut self, kind: &'static str) -> Result<(), Halt> {
-        if self.is_gone {
-            self.batch.clear();
-            self.events += 1;
-            return Ok(());
+    /// Puts the event that was written into the batch.
+    fn encode(&mut self, kind: &'static str) {
+        let from = self.batch.len();
+        if !self.is_gone {
+            self.writer.encode(self.encoder, self.events, kind, &mut self.batch);
+            if self.agent.logs.has_truth() {
+                let bytes = self.batch.len() - from;
+                self.due.push(Due { event_index: self.events, kind, bytes, due_ns: self.due_ns });
+            }
         }
-        self.writer.encode(self.encoder, self.events, kind, &mut self.batch);
         self.events += 1;
+    }
+
+    /// Writes the batch when its time is now.
+    async fn done(&mut self) -> Result<(), Halt> {
         let is_alone = self.agent.script.writes == Writes::Each || self.flaws.cut.is_some();
         if !self.flaws.buffer && (is_alone || self.batch.len() >= BATCH_BYTES) {
             self.flush().await?;
@@ -361,12 +405,22 @@ impl<O: Outlet> Stage<'_, O> {
         if self.is_gone {
             return Ok(());
         }
+        self.note_handed();
         let written = self.write_out().await;
         self.batch.clear();
         if written.is_err() {
             return self.gone();
         }
         Ok(())
+    }
+
+    /// Writes down that the events of the batch are handed to the socket now.
+    fn note_handed(&mut self) {
+        if !self.due.is_empty() {
+            let (agent, handed_ns) = (self.agent, self.agent.clock.now());
+            agent.logs.handed(self.booking.index, &self.due, handed_ns, agent.clock);
+            self.due.clear();
+        }
     }
 
     async fn write_out(&mut self) -> io::Result<()> {

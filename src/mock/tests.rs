@@ -246,35 +246,35 @@ fn each_fault_is_seen_as_what_it_is() {
     insta::assert_snapshot!(told.join("\n"), @r#"
     reset_before_headers: none "", 0
     never_answer: none "", 0
-    slow_headers: 200 1000 task_created, 1000 task_updated, 1050 chunk, 1070 chunk, 1070 task_finished, whole, 4
+    slow_headers: 200 1000 task_created, 1000 task_updated, 1050 chunk, 1070 chunk, 1070 task_finished, whole, 3
     status: 500 "<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n", 1
     redirect: 307 "", 1
     empty: 200 "", 1
     wrong_content_type: 200 "<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n", 1
     error_body: 200 "{\"detail\":\"Upstream agent unavailable\"}", 1
-    garbage: 200 0 task_created, 0 task_updated, 50 chunk, whole, 4
-    bad_framing: 200 0 task_created, 0 task_updated, 50 chunk, closed, 3
-    reset_in_stream: 200 0 task_created, 0 task_updated, 50 chunk, closed, 3
-    end_early: 200 0 task_created, 0 task_updated, 50 chunk, whole, 3
-    stall: 200 0 task_created, 0 task_updated, 50 chunk, silence, 3
-    malformed_json: 200 0 task_created, 0 task_updated, 50 chunk, 70 no JSON, 70 chunk, 70 task_finished, whole, 4
-    huge_event: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 chunk, 70 task_finished, whole, 5
-    unknown_event: 200 0 task_created, 0 task_updated, 50 chunk, 70 mood_changed, 70 chunk, 70 task_finished, whole, 4
-    foreign_task: 200 0 task_created, 0 task_updated, 50 chunk, 70 task_created, 70 chunk, 70 task_finished, 70 chunk, 70 task_finished, whole, 4
-    after_end: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, 70 chunk, whole, 4
-    duplicate_finish: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, 70 task_finished, whole, 4
-    failed: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
-    error: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
-    stopped: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
-    connected: 200 0 connected, 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    garbage: 200 0 task_created, 0 task_updated, 50 chunk, whole, 3
+    bad_framing: 200 0 task_created, 0 task_updated, 50 chunk, closed, 2
+    reset_in_stream: 200 0 task_created, 0 task_updated, 50 chunk, closed, 2
+    end_early: 200 0 task_created, 0 task_updated, 50 chunk, whole, 2
+    stall: 200 0 task_created, 0 task_updated, 50 chunk, silence, 2
+    malformed_json: 200 0 task_created, 0 task_updated, 50 chunk, 70 no JSON, 70 chunk, 70 task_finished, whole, 3
+    huge_event: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 chunk, 70 task_finished, whole, 4
+    unknown_event: 200 0 task_created, 0 task_updated, 50 chunk, 70 mood_changed, 70 chunk, 70 task_finished, whole, 3
+    foreign_task: 200 0 task_created, 0 task_updated, 50 chunk, 70 task_created, 70 chunk, 70 task_finished, 70 chunk, 70 task_finished, whole, 3
+    after_end: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, 70 chunk, whole, 3
+    duplicate_finish: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, 70 task_finished, whole, 3
+    failed: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
+    error: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
+    stopped: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
+    connected: 200 0 connected, 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
     drip: 200 1433 task_created, 2894 task_updated, 3099 chunk, 3304 chunk, 4867 task_finished, whole, 4868
     buffer: 200 70 task_created, 70 task_updated, 70 chunk, 70 chunk, 70 task_finished, whole, 1
     split_utf8: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 10
     split_line_end: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 10
-    cr: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
-    crlf: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
-    comments: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
-    fields: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 4
+    cr: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
+    crlf: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
+    comments: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
+    fields: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
     "#);
 }
 
@@ -377,4 +377,220 @@ fn a_mock_on_a_socket_serves_and_stops_while_streams_are_open() {
     assert!(again.expect_err("the port is taken").to_string().contains("another program listens there"));
     let served = mock.stop();
     assert_eq!((served.invocations, served.completed), (2, 1));
+}
+
+/// The text with every instant of the wall clock masked.
+fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("20").filter(|_| rest.contains("Z\"")) {
+        let (before, from) = rest.split_at(at);
+        masked.push_str(before);
+        let is_instant = from.len() > 27 && from.as_bytes()[10] == b'T' && from.as_bytes()[26] == b'Z';
+        let width = if is_instant { 27 } else { 2 };
+        masked.push_str(if is_instant { "NOW" } else { "20" });
+        rest = &from[width..];
+    }
+    masked + rest
+}
+
+#[test]
+fn each_endpoint_answers_in_its_documented_shape() {
+    in_virtual_time(async |clock| {
+        let agent = Agent::new(script("chunks = 1\nsub_agent = [{ name = \"helper\" }]"), Seed(1), clock);
+        let mut io = connect(&agent);
+        let mut ask = async |method: &str, path: &str, body: &str| {
+            io.write_all(request(method, path, "", body).as_bytes()).await.expect("the pipe stands");
+            read(&mut io, clock).await
+        };
+        let body = r#"{"input":{"text":"Hello","user":{"id":"u1","email":""}},"id":"t1"}"#;
+        let sync = ask("POST", "/v1/agents/a1/invoke", body).await.json();
+        assert_eq!((&sync["id"], &sync["status"]), (&Value::from("t1"), &Value::from("completed")));
+        assert!(sync["result"].as_str().is_some_and(|text| text.chars().count() == 12));
+        let begun = ask("POST", "/v1/agents/a2/invoke/async", HI).await.json();
+        assert_eq!((&begun["status"], &begun["result"]), (&Value::from("pending"), &Value::Null));
+        let id = begun["id"].as_str().expect("an id").to_owned();
+        clock.sleep_until(clock.now() + NS_PER_S).await;
+        assert_eq!(ask("GET", &format!("/v1/tasks/{id}"), "").await.json()["status"], "completed");
+        let mut told = Vec::new();
+        for (method, path) in [
+            ("GET", "/health"),
+            ("GET", "/v1/tasks?per_page=1&page=2"),
+            ("GET", "/v1/agents/a2/tasks?status=failed"),
+            ("GET", "/v1/tasks?per_page=51"),
+            ("GET", "/v1/tasks?page=0"),
+            ("GET", "/v1/tasks?page=x"),
+            ("GET", "/v1/tasks?status=running"),
+            ("GET", "/v1/tasks/unknown"),
+            ("GET", "/v1/tasks/unknown/thread"),
+            ("POST", "/v1/tasks/unknown/stop"),
+            ("GET", "/v1/llm_providers"),
+            ("GET", "/v1/llm_providers/openai/models"),
+            ("GET", "/v1/llm_providers/nobody/models"),
+            ("DELETE", "/v1/tasks/t1"),
+            ("DELETE", "/v1/tasks/t1"),
+            ("PUT", "/v1/tasks"),
+        ] {
+            let got = ask(method, path, "").await;
+            told.push(format!("{method} {path}: {} {}", got.status(), masked(&String::from_utf8_lossy(&got.body()))));
+        }
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        GET /health: 200 "ok"
+        GET /v1/tasks?per_page=1&page=2: 200 {"items":[{"agent_id":"a1","created_at":"NOW","id":"t1","organization_id":"940abe18-5490-46c5-9128-31013fd87047","parent_task_id":null,"result":"T in the tro","source_node_type":null,"status":"completed","title":null,"triggering_agent_id":null,"updated_at":"NOW","user_id":"u1"}],"page":2,"per_page":1,"total":2,"total_pages":2}
+        GET /v1/agents/a2/tasks?status=failed: 200 {"items":[],"page":1,"per_page":20,"total":0,"total_pages":0}
+        GET /v1/tasks?per_page=51: 422 {"detail":[{"input":"51","loc":["query","per_page"],"msg":"Input should be less than or equal to 50","type":"less_than_equal"}]}
+        GET /v1/tasks?page=0: 422 {"detail":[{"input":"0","loc":["query","page"],"msg":"Input should be greater than or equal to 1","type":"greater_than_equal"}]}
+        GET /v1/tasks?page=x: 422 {"detail":[{"input":"x","loc":["query","page"],"msg":"Input should be a valid integer, unable to parse string as an integer","type":"int_parsing"}]}
+        GET /v1/tasks?status=running: 422 {"detail":[{"input":"running","loc":["query","status"],"msg":"Input should be 'pending', 'executing', 'paused', 'error', 'failed', 'completed' or 'stopped'","type":"enum"}]}
+        GET /v1/tasks/unknown: 404 {"detail":"Task not found"}
+        GET /v1/tasks/unknown/thread: 404 {"detail":"Task not found"}
+        POST /v1/tasks/unknown/stop: 404 {"detail":"Task not found"}
+        GET /v1/llm_providers: 200 [{"id":"openai","name":"OpenAI"},{"id":"anthropic","name":"Anthropic"},{"id":"bedrock","name":"Amazon Bedrock"}]
+        GET /v1/llm_providers/openai/models: 200 [{"id":"gpt-5","name":"gpt-5","provider":"openai"},{"id":"gpt-5-mini","name":"gpt-5-mini","provider":"openai"}]
+        GET /v1/llm_providers/nobody/models: 404 {"detail":"LLM provider not found"}
+        DELETE /v1/tasks/t1: 204 
+        DELETE /v1/tasks/t1: 404 {"detail":"Task not found"}
+        PUT /v1/tasks: 405 {"detail":"Method Not Allowed"}
+        "#);
+    });
+}
+
+#[test]
+fn threads_grow_with_the_turns() {
+    in_virtual_time(async |clock| {
+        let agent = Agent::new(script("chunks = 1\nsub_agent = [{ name = \"helper\" }]"), Seed(1), clock);
+        let mut io = connect(&agent);
+        let mut ask = async |method: &str, path: &str, body: &str| {
+            io.write_all(request(method, path, "", body).as_bytes()).await.expect("the pipe stands");
+            read(&mut io, clock).await
+        };
+        for text in ["FIRST", "SECOND"] {
+            let body = format!(r#"{{"input":{{"text":"{text}"}},"id":"t1"}}"#);
+            ask("POST", "/v1/agents/a1/invoke/stream", &body).await;
+        }
+        let thread = ask("GET", "/v1/tasks/t1/thread", "").await.json();
+        let lines = thread.as_array().expect("a list").iter().map(|message| {
+            assert!(message["created_at"].is_u64(), "seconds");
+            format!("{} {} {}", message["id"], message["role"], message["content"])
+        });
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+        "t1_user_1" "user" "FIRST"
+        "t1_agent_1" "assistant" "T in the tro"
+        "t1_user_2" "user" "SECOND"
+        "t1_agent_2" "assistant" "e water. Sam"
+        "#);
+        let full = ask("GET", "/v1/tasks/t1/thread/full", "").await.json();
+        assert_eq!(full["root"], thread);
+        assert_eq!(full.as_object().expect("an object").len(), 3, "the root and a sub-task of each turn");
+    });
+}
+
+#[test]
+fn a_stopped_task_ends_its_stream_as_stopped() {
+    in_virtual_time(async |clock| {
+        let agent = Agent::new(script("first_chunk = \"30s\""), Seed(1), clock);
+        let (mut stream, mut other) = (connect(&agent), connect(&agent));
+        let body = r#"{"input":{"text":"Hi"},"id":"t1"}"#;
+        let invocation = request("POST", "/v1/agents/a1/invoke/stream", "", body);
+        stream.write_all(invocation.as_bytes()).await.expect("the pipe stands");
+        clock.sleep_until(NS_PER_S).await;
+        let stop = request("POST", "/v1/tasks/t1/stop", "", "");
+        for _ in 0..2 {
+            other.write_all(stop.as_bytes()).await.expect("the pipe stands");
+            let stopped = read(&mut other, clock).await.json();
+            assert_eq!((&stopped["status"], &stopped["is_manually_stopped"]), (&"stopped".into(), &true.into()));
+        }
+        let got = read(&mut stream, clock).await;
+        assert_eq!(got.event("task_finished")["data"]["status"], "stopped");
+        assert_eq!(clock.now(), NS_PER_S, "at once");
+    });
+}
+
+#[test]
+fn slots_are_waited_for_and_refused_when_too_many_wait() {
+    in_virtual_time(async |clock| {
+        let text = "first_chunk = \"1s\"\nchunks = 1\nservice = { slots = 1, queue_max = 1, overflow = 503 }";
+        let agent = Agent::new(script(text), Seed(1), clock);
+        let mut streams = [0, 1, 2].map(|_| connect(&agent));
+        for (index, io) in (0..).zip(&mut streams) {
+            io.write_all(invoke(index).as_bytes()).await.expect("the pipe stands");
+            // Each arrives before the next.
+            tokio::task::yield_now().await;
+        }
+        let [first, second, third] = &mut streams;
+        assert_eq!(read(third, clock).await.status(), "503");
+        let (first, second) = tokio::join!(read(first, clock), read(second, clock));
+        assert_eq!(first.told(), "0 task_created, 0 task_updated, 1000 chunk, 1000 task_finished, whole");
+        assert_eq!(second.told(), "0 task_created, 1000 task_updated, 2000 chunk, 2000 task_finished, whole");
+    });
+}
+
+#[test]
+fn effects_of_overrides_and_the_rate_limit_hold() {
+    in_virtual_time(async |clock| {
+        let text = "chunks = 1\nservice = { rate = 1, burst = 2 }\n[[effect]]\nwhen = { llm_reasoning_effort = \"high\" }\nscale = { first_chunk = 2 }";
+        let agent = Agent::new(script(text), Seed(1), clock);
+        let mut io = connect(&agent);
+        let mut told = Vec::new();
+        for effort in ["low", "high", "high"] {
+            let body = format!(r#"{{"input":{{"text":"Hi"}},"llm_reasoning_effort":"{effort}"}}"#);
+            let text = request("POST", "/v1/agents/a1/invoke/stream", "", &body);
+            io.write_all(text.as_bytes()).await.expect("the pipe stands");
+            let got = read(&mut io, clock).await;
+            let remaining = got.head.lines().find(|line| line.starts_with("x-ratelimit-remaining")).unwrap_or_default();
+            told.push(format!("{} {remaining}: {}", got.status(), got.told()));
+        }
+        insta::assert_snapshot!(told.join("\n"), @"
+        200 x-ratelimit-remaining: 1: 0 task_created, 0 task_updated, 250 chunk, 250 task_finished, whole
+        200 x-ratelimit-remaining: 0: 0 task_created, 0 task_updated, 500 chunk, 500 task_finished, whole
+        429 x-ratelimit-remaining: 0: whole
+        ");
+    });
+}
+
+#[test]
+fn pings_come_in_silence_and_a_result_can_be_trimmed() {
+    let got = played("first_chunk = \"1s\"\nping = \"400ms\"\nchunks = 9\n[shape]\ntrim_result = true", 0);
+    let pings: Vec<_> = got.pieces.iter().filter(|(_, piece)| piece == b": ping\n\n").map(|(at, _)| *at).collect();
+    assert_eq!(pings, [400, 800]);
+    let data = &got.event("task_finished")["data"];
+    assert_eq!(
+        (&data["_result_truncated"], data["result"].as_str().map(|text| text.chars().count())),
+        (&true.into(), Some(64))
+    );
+}
+
+#[test]
+fn the_truth_is_written_down_for_each_event() {
+    #[derive(Clone, Default)]
+    struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (truth, requests) = (Shared::default(), Shared::default());
+    let logs = super::Logs::default().truth(Box::new(truth.clone())).requests(Box::new(requests.clone()));
+    let got = in_virtual_time(async |clock| {
+        let agent = Agent::logging(script(SHORT), Seed(1), clock, logs);
+        let mut io = connect(&agent);
+        io.write_all(invoke(4).as_bytes()).await.expect("the pipe stands");
+        let got = read(&mut io, clock).await;
+        agent.finish_logs().expect("a vector takes it");
+        got
+    });
+    let text = |shared: &Shared| String::from_utf8(shared.0.lock().expect("not poisoned").clone()).expect("text");
+    let truth = text(&truth);
+    let rows: Vec<Vec<&str>> = truth.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let told = rows.iter().map(|row| format!("{} {}", row[5].parse::<u64>().expect("ns") / NS_PER_MS, row[2]));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.join(", ") + ", whole", got.told());
+    assert!(rows.iter().all(|row| row[0] == "4" && row[4] == row[5]), "{truth}");
+    let bytes: usize = rows.iter().map(|row| row[3].parse::<usize>().expect("bytes")).sum();
+    assert_eq!(bytes, got.body().len());
+    assert!(text(&requests).contains(r#""path":"/v1/agents/a1/invoke/stream","status":200,"plan_index":4"#));
 }

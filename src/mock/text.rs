@@ -11,6 +11,19 @@ const CORPUS: &str = "A mark on a ship's hull shows how deep she may lie in the 
     in Russian.\n\nWhat holds for ships holds for services: there is a load that can be carried safely, it depends on \
     the waters, and whoever paints the line on the funnel will find out at sea. Measure first; then paint. ";
 
+/// How many characters it has.
+const CORPUS_CHARS: u64 = {
+    let (bytes, mut at, mut chars) = (CORPUS.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        // A byte 10xxxxxx goes on with the character before it.
+        if bytes[at] & 0b1100_0000 != 0b1000_0000 {
+            chars += 1;
+        }
+        at += 1;
+    }
+    chars
+};
+
 /// A piece of what is said: where it begins and how many bytes it has; over the end it goes on from the beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -31,9 +44,8 @@ impl Piece {
     /// The piece of this many characters that follows.
     pub(super) fn then(self, chars: u64) -> Self {
         let from = (self.from as usize + self.bytes as usize) % CORPUS.len();
-        let (round, all) = (CORPUS.len() as u64, CORPUS.chars().count() as u64);
-        let rest = chars % all;
-        let mut bytes = chars / all * round;
+        let rest = chars % CORPUS_CHARS;
+        let mut bytes = chars / CORPUS_CHARS * CORPUS.len() as u64;
         let mut told = CORPUS[from..].chars().chain(CORPUS[..from].chars());
         bytes += (0..rest).map_while(|_| told.next()).map(|c| c.len_utf8() as u64).sum::<u64>();
         Self { from: small(from), bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
