@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command that prints a table")]
 
 use plimsoll::seed::Seed;
-use plimsoll::stats::coverage::{Coverage, Scenario, coverage, ratio_coverage};
+use plimsoll::stats::coverage::{Coverage, Scenario, coverage, gap_coverage, ratio_coverage};
 
 fn main() {
     let runs = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1_000);
@@ -28,7 +28,11 @@ fn main() {
     ] {
         row(&format!("{scenario:?}"), &format!("{n}"), p, &coverage(scenario, n, p, runs, Seed(1)));
     }
-    println!("ratio of two arms");
+    println!("gaps, by streams × gaps");
+    for (streams, gaps, p) in [(64, 20, 0.5), (200, 50, 0.5), (200, 50, 0.95), (1_000, 50, 0.99)] {
+        row("Streams", &format!("{streams} × {gaps}"), p, &gap_coverage(streams, gaps, p, runs, Seed(1)));
+    }
+    println!("ratio of two arms, by blocks × size");
     for (scenario, blocks, size, p) in [
         (Scenario::Mixture, 5, 100, 0.5),
         (Scenario::Mixture, 10, 50, 0.5),

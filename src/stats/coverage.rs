@@ -5,9 +5,11 @@
 use rand_core::Rng as _;
 
 use super::bootstrap::{Arm, Pairing, quantile_ratios};
+use super::histogram::Histogram;
 use super::incidence::Observation;
+use super::jackknife::Groups;
 use super::normal::{normal, normal_share};
-use super::sample::{Interval, Sample};
+use super::sample::{Estimate, Interval, Sample};
 use crate::seed::{Rng, Seed};
 use crate::units::NS_PER_S;
 
@@ -46,6 +48,27 @@ impl Coverage {
         let given = self.covered + self.below + self.above;
         (given > 0).then(|| f64::from(self.covered) / f64::from(given))
     }
+
+    fn count(&mut self, estimate: &Estimate, truth_ns: f64) {
+        let Some(Interval { low, high }) = estimate.interval else {
+            self.refused += 1;
+            return;
+        };
+        self.effective += estimate.effective;
+        if low.is_none_or(|low| low as f64 > truth_ns) {
+            self.above += 1;
+        } else if high.is_some_and(|high| (high as f64) < truth_ns) {
+            self.below += 1;
+        } else {
+            self.covered += 1;
+        }
+    }
+
+    /// Makes the sum of effective sizes their mean.
+    fn finish(mut self) -> Self {
+        self.effective /= f64::from((self.covered + self.below + self.above).max(1));
+        self
+    }
 }
 
 /// Weight, median in seconds and shape of the log-normal parts.
@@ -63,21 +86,9 @@ pub fn coverage(scenario: Scenario, n: u32, p: f64, runs: u32, seed: Seed) -> Co
     for run in 0..runs {
         let mut rng = seed.stream("coverage", u64::from(run));
         let estimate = Sample::new(&scenario.draw(n, &mut rng)).quantile(p);
-        let Some(Interval { low, high }) = estimate.interval else {
-            coverage.refused += 1;
-            continue;
-        };
-        coverage.effective += estimate.effective;
-        if low.is_none_or(|low| low as f64 > truth) {
-            coverage.above += 1;
-        } else if high.is_some_and(|high| (high as f64) < truth) {
-            coverage.below += 1;
-        } else {
-            coverage.covered += 1;
-        }
+        coverage.count(&estimate, truth);
     }
-    coverage.effective /= f64::from((runs - coverage.refused).max(1));
-    coverage
+    coverage.finish()
 }
 
 /// Draws `runs` pairs of arms, each of `blocks` blocks of `size`, that differ by nothing, and asks each pair for the ratio
@@ -103,8 +114,29 @@ pub fn ratio_coverage(scenario: Scenario, blocks: u32, size: u32, p: f64, runs: 
             _ => coverage.covered += 1,
         }
     }
-    coverage.effective /= f64::from((runs - coverage.refused).max(1));
-    coverage
+    coverage.finish()
+}
+
+/// Draws `runs` runs of `streams` streams with `gaps` gaps each and asks for quantile `p` of the gaps: log-normal about
+/// 20 ms, within a stream by 0.5, and streams about each other by 0.3.
+#[must_use]
+pub fn gap_coverage(streams: u64, gaps: u32, p: f64, runs: u32, seed: Seed) -> Coverage {
+    let (median, within, between) = (20e6, 0.5_f64, 0.3_f64);
+    let truth = median * (normal(p) * within.hypot(between)).exp();
+    let mut coverage = Coverage::default();
+    for run in 0..runs {
+        let mut rng = seed.stream("gap coverage", u64::from(run));
+        let mut groups = vec![Histogram::default(); 32];
+        for (_, group) in (0..streams).zip((0..groups.len()).cycle()) {
+            let pace = median * (between * normal(uniform(&mut rng))).exp();
+            for _ in 0..gaps {
+                groups[group].record(ns(pace * (within * normal(uniform(&mut rng))).exp() / NS_PER_S as f64));
+            }
+        }
+        let estimate = Groups::new(groups.iter().map(|group| group.counts().collect()).collect()).quantile(p);
+        coverage.count(&estimate, truth);
+    }
+    coverage.finish()
 }
 
 impl Scenario {
