@@ -24,7 +24,7 @@ pub fn run_id(began: &str, profile: &str) -> String {
 pub fn build() -> Build {
     Build {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: option_env!("PLIMSOLL_GIT_REVISION").filter(|revision| !revision.is_empty()).map(ToOwned::to_owned),
+        revision: option_env!("BUILD_GIT_REVISION").filter(|revision| !revision.is_empty()).map(ToOwned::to_owned),
     }
 }
 
