@@ -11,9 +11,11 @@ use super::ledger::Ledger;
 use super::metric::{Metric, Series};
 use super::outcome::Outcome;
 use super::record::Record;
-use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Rates, Refused, Row, Summary, Totals};
+use super::summary::{
+    Failure, Group, MetricSummary, QUANTILES, Quantile, Rates, Refused, Row, Settled, Share, Summary, Totals,
+};
 use crate::stats::rank::weighted_quantile;
-use crate::stats::{Incidence, Observation, Sample, histogram};
+use crate::stats::{self, Estimate, Groups, Incidence, Observation, Sample, histogram, proportion};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
 const FAILURES_MAX: usize = 100;
@@ -56,6 +58,10 @@ struct Packed {
     plan_index: u64,
     variant: u32,
     completed: bool,
+    /// Whether it had the time to complete: neither cut off from outside nor never started.
+    judged: bool,
+    started: bool,
+    stalled: bool,
     words: Box<[u64]>,
 }
 
@@ -87,6 +93,9 @@ impl Digest {
             plan_index: record.plan_index,
             variant: u32::try_from(variant).expect("variants are counted in 32 bits"),
             completed: record.outcome.is_completed(),
+            judged: !record.outcome.censors(),
+            started: record.outcome.was_started(),
+            stalled: record.counts.stalls > 0,
             words,
         });
     }
@@ -141,7 +150,35 @@ impl Digest {
         if self.variants.len() > 1 {
             groups.extend((0..self.variants.len()).map(|variant| self.group(Some(variant), span_ns)));
         }
-        Summary { span_ns, warmup_rows: self.warmup_rows, groups, failures: failures(self.failures) }
+        let settled = self.settled();
+        Summary { span_ns, warmup_rows: self.warmup_rows, groups, settled, failures: failures(self.failures) }
+    }
+
+    /// When time to finish had settled, in order of intended start.
+    fn settled(&self) -> Settled {
+        let finish = self.series.iter().position(|series| *series == Series::from_intended(Metric::Finish));
+        let at = finish.expect("it is one of the series");
+        let seen: Vec<_> = self
+            .rows
+            .iter()
+            .filter_map(|row| match unpack(row.words[at]) {
+                Some(Observation::Seen(ns)) => Some((row.intended_ns, ns)),
+                _ => None,
+            })
+            .collect();
+        match stats::settled(&seen.iter().map(|(_, ns)| *ns).collect::<Vec<_>>()) {
+            stats::Settled::FromTheStart => Settled::FromTheStart,
+            stats::Settled::From(index) => Settled::After(seen[index].0 - seen[0].0),
+            stats::Settled::Never => Settled::Never,
+            stats::Settled::TooShort => Settled::TooShort,
+        }
+    }
+
+    /// The share of rows that are `good` among those that `count`.
+    fn share(&self, variant: Option<usize>, count: fn(&Packed) -> bool, good: fn(&Packed) -> bool) -> Option<Share> {
+        let of = |row: &&Packed| variant.is_none_or(|variant| row.variant as usize == variant) && count(row);
+        let series: Vec<bool> = self.rows.iter().filter(of).map(good).collect();
+        proportion(&series).map(|of| Share { share: of.share, low: of.low, high: of.high })
     }
 
     fn group(&self, variant: Option<usize>, span_ns: u64) -> Group {
@@ -166,7 +203,15 @@ impl Digest {
         metrics.retain(|metric| metric.all.count > 0 || metric.completed.count > 0);
         let order = |series: Series| Metric::ALL.iter().position(|metric| *metric == series.metric);
         metrics.sort_by_key(|metric| (order(metric.series), metric.series.origin));
-        Group { variant: name, rates: tally.rates(span_ns), ledger: tally.ledger, totals: tally.totals, metrics }
+        Group {
+            variant: name,
+            rates: tally.rates(span_ns),
+            success: self.share(variant, |row| row.judged, |row| row.completed),
+            stalled: self.share(variant, |row| row.started, |row| row.stalled),
+            ledger: tally.ledger,
+            totals: tally.totals,
+            metrics,
+        }
     }
 
     fn row(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Row {
@@ -181,7 +226,43 @@ impl Digest {
     }
 
     fn many_row(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Row {
-        self.many(metric, variant, completed_only).map_or_else(Row::default, |all| row_of_histogram(&all))
+        let Some(all) = self.many(metric, variant, completed_only).filter(|all| !all.is_empty()) else {
+            return Row::default();
+        };
+        let counts: Vec<_> = histogram::counts(&all).collect();
+        let groups = Groups::new(self.groups(metric, variant, completed_only));
+        let each = |p: f64| {
+            if groups.is_empty() {
+                // The groups come with the end of a run; one that was killed has the number and no interval.
+                let value_ns = weighted_quantile(&counts, p);
+                return Quantile { p, value_ns, low_ns: None, high_ns: None, refused: None };
+            }
+            quantile(p, &groups.quantile(p))
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a mean of times that are under 24 hours")]
+        let mean_ns = all.mean() as u64;
+        Row {
+            count: all.len(),
+            min_ns: Some(all.min()),
+            mean_ns: Some(mean_ns),
+            max_ns: Some(all.max()),
+            quantiles: QUANTILES.into_iter().map(each).collect(),
+            ..Row::default()
+        }
+    }
+
+    /// The groups of streams for the jackknife; one may lie in two histograms, of those that completed and others.
+    fn groups(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Vec<Vec<(u64, u64)>> {
+        let mut groups: BTreeMap<u64, BTreeMap<u64, u64>> = BTreeMap::new();
+        for (key, part) in &self.many {
+            let wanted = key.metric == metric
+                && variant.is_none_or(|variant| key.variant == variant)
+                && (key.completed || !completed_only);
+            let Some(group) = key.group.filter(|_| wanted) else { continue };
+            let counts = groups.entry(group).or_default();
+            histogram::counts(part).for_each(|(value, count)| *counts.entry(value).or_default() += count);
+        }
+        groups.into_values().map(|counts| counts.into_iter().collect()).collect()
     }
 
     /// Everything that was recorded of a metric of many samples an invocation.
@@ -290,12 +371,11 @@ fn row_of(observations: &[Observation]) -> Row {
         min_ns: seen().min(),
         mean_ns: u64::try_from(sum_ns / u128::from(count)).ok(),
         max_ns: seen().max(),
-        quantiles: QUANTILES.into_iter().map(|p| quantile(&sample, p)).collect(),
+        quantiles: QUANTILES.into_iter().map(|p| quantile(p, &sample.quantile(p))).collect(),
     }
 }
 
-fn quantile(sample: &Sample, p: f64) -> Quantile {
-    let estimate = sample.quantile(p);
+fn quantile(p: f64, estimate: &Estimate) -> Quantile {
     let refused = match estimate.refused {
         #[expect(clippy::cast_possible_truncation, reason = "a size of a sample that was held in memory")]
         Some(refusal) => Some(Refused::TooFew { effective: refusal.effective as u64, needed: refusal.needed }),
@@ -309,32 +389,6 @@ fn quantile(sample: &Sample, p: f64) -> Quantile {
         low_ns: interval.and_then(|interval| interval.low),
         high_ns: interval.and_then(|interval| interval.high),
         refused,
-    }
-}
-
-fn row_of_histogram(all: &Hdr<u64>) -> Row {
-    if all.is_empty() {
-        return Row::default();
-    }
-    let counts: Vec<_> = histogram::counts(all).collect();
-    #[expect(clippy::cast_possible_truncation, reason = "a mean of times that are under 24 hours")]
-    let mean_ns = all.mean() as u64;
-    Row {
-        count: all.len(),
-        min_ns: Some(all.min()),
-        mean_ns: Some(mean_ns),
-        max_ns: Some(all.max()),
-        quantiles: QUANTILES
-            .into_iter()
-            .map(|p| Quantile {
-                p,
-                value_ns: weighted_quantile(&counts, p),
-                low_ns: None,
-                high_ns: None,
-                refused: None,
-            })
-            .collect(),
-        ..Row::default()
     }
 }
 

@@ -19,8 +19,24 @@ pub struct Summary {
     pub warmup_rows: u64,
     /// All variants together first, then each one where there are several.
     pub groups: Vec<Group>,
+    /// When time to finish had settled.
+    pub settled: Settled,
     /// Why invocations failed, most frequent first.
     pub failures: Vec<Failure>,
+}
+
+/// When a run had settled, by MSER-5 on time to finish in order of intended start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Settled {
+    /// Nothing speaks for a warm-up.
+    FromTheStart,
+    /// From the intended start that lies this many nanoseconds after the first one.
+    After(u64),
+    /// Not before half of it had passed.
+    Never,
+    /// Too few invocations to tell.
+    TooShort,
 }
 
 /// The invocations of one variant, or of all.
@@ -35,6 +51,10 @@ pub struct Group {
     pub totals: Totals,
     /// How much a second.
     pub rates: Rates,
+    /// Completed among those that were given the time to complete (METRICS.md, `success`).
+    pub success: Option<Share>,
+    /// Started invocations with at least one stall.
+    pub stalled: Option<Share>,
     /// The metrics, in the order of reports; one without any sample is left out.
     pub metrics: Vec<MetricSummary>,
 }
@@ -101,6 +121,18 @@ pub struct Rates {
     pub text_bytes_per_s: f64,
     /// Invocations in flight on average: time in flight / span.
     pub mean_in_flight: f64,
+}
+
+/// A share and its two-sided 95 % interval, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// The share.
+    pub share: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
 }
 
 /// One metric in its two rows (METRICS.md, "Two rows a metric").

@@ -44,6 +44,11 @@ pub enum Warning {
         /// By the workers.
         workers: u64,
     },
+    /// The run had not settled from its start.
+    Unsettled {
+        /// When it had, in nanoseconds after its first start; absent when it never did.
+        after_ns: Option<u64>,
+    },
     /// Events shared their read: their gaps are not what the server sent.
     SharedReads {
         /// Their share of all events, from 0 to 1.
@@ -100,6 +105,15 @@ impl fmt::Display for Warning {
                     "the rows sum up to {rows} {what}, but the workers counted {workers}: do not trust this run"
                 )
             }
+            Self::Unsettled { after_ns: Some(after_ns) } => write!(
+                out,
+                "time to finish settled only after {}: set load.warmup to leave what comes before out",
+                Human(*after_ns)
+            ),
+            Self::Unsettled { after_ns: None } => write!(
+                out,
+                "time to finish never settled: its quantiles depend on how long the run is; look at intervals.csv"
+            ),
             Self::SharedReads { share } => write!(
                 out,
                 "{} of events came in one read with a later one: their times are upper bounds, and short gaps between them say nothing about the server",

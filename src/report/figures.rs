@@ -1,6 +1,6 @@
 //! How single figures read, whatever the format: a quantile or why it has no number, an interval, a share.
 
-use crate::metrics::summary::{Quantile, Refused, Row};
+use crate::metrics::summary::{Quantile, Refused, Row, Share};
 use crate::metrics::{Metric, Origin, Series};
 use crate::units::{Human, HumanBytes};
 
@@ -75,6 +75,11 @@ pub(super) fn share(share: f64) -> String {
         p if (p - p.round()).abs() < 1e-9 => format!("{p:.0} %"),
         p => format!("{p:.1} %"),
     }
+}
+
+/// A share with its interval.
+pub(super) fn share_interval(of: Share) -> String {
+    format!("{} ({}–{})", share(of.share), share(of.low), share(of.high))
 }
 
 /// A rate or a mean with three digits.

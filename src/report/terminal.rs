@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::figures::{interval, number, printable, quantile, rate_of_bytes, share, time, title};
+use super::figures::{interval, number, printable, quantile, rate_of_bytes, share, share_interval, time, title};
 use super::table::Table;
 use crate::metrics::summary::{Group, QUANTILES, Refused};
 use crate::metrics::{Certificate, Metric, Outcome, Series, Summary};
@@ -112,7 +112,7 @@ fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     )?;
     let ends: Vec<_> = ledger.outcomes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let ends = if ends.is_empty() { "none".to_owned() } else { ends.join(" + ") };
-    let success = ledger.success().map_or_else(String::new, |success| format!("; success {}", share(success)));
+    let success = group.success.map_or_else(String::new, |success| format!("; success {}", share_interval(success)));
     writeln!(out, "ended     {ends} = {} planned{success}", ledger.planned)?;
     if summary.warmup_rows > 0 {
         writeln!(out, "warm-up   {} more invocations, left out of these numbers", summary.warmup_rows)?;

@@ -12,7 +12,9 @@ use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
 use crate::metrics::digest::Digest;
+use crate::metrics::summary::Settled;
 use crate::metrics::{Certificate, Ledger, Metric, Outcome, Record, Series, Summary, Warning};
+use crate::stats::littles_law;
 
 /// Why a bundle can't be read.
 #[derive(Debug, Error)]
@@ -159,6 +161,11 @@ impl Facts {
         };
         let lost = run.harness.as_ref().map_or(0, |harness| harness.lost_workers);
         warn(lost > 0, Warning::WorkersLost { count: lost });
+        match summary.settled {
+            Settled::After(after_ns) => warn(true, Warning::Unsettled { after_ns: Some(after_ns) }),
+            Settled::Never => warn(true, Warning::Unsettled { after_ns: None }),
+            Settled::FromTheStart | Settled::TooShort => {}
+        }
         let cut = group.ledger.of(Outcome::Cut);
         warn(cut > 0, Warning::Cut { count: cut, drain_ns: run.drain_ns });
         let limited = group.ledger.of(Outcome::RateLimited);
@@ -183,19 +190,22 @@ impl Facts {
 const SHARED_READS_MAX: f64 = 0.05;
 /// The share of new connections over which reuse can be said to fail.
 const NEW_CONNECTIONS_MAX: f64 = 0.5;
-/// How far Little's two sides may lie apart.
+/// How far Little's two sides may lie apart, as a share of what is in flight.
 const LITTLE_MAX: f64 = 0.01;
 
-/// Little's law: the mean in flight that the workers measured, against rate × mean time by the rows.
+/// Little's law: the mean in flight that the workers clocked, against rate × mean time by the rows.
 fn little(harness: &Harness, facts: &Facts, summary: &Summary) -> Option<Warning> {
     // With a warm-up the two are of different stretches.
-    let span_ns = facts.span_ns();
-    if summary.warmup_rows > 0 || span_ns == 0 {
+    let span_s = facts.span_ns() as f64 / 1e9;
+    if summary.warmup_rows > 0 || span_s <= 0.0 {
         return None;
     }
-    let in_flight = harness.in_flight_ns as f64 / span_ns as f64;
-    let product = summary.overall().rates.mean_in_flight;
-    ((in_flight - product).abs() > LITTLE_MAX * in_flight.max(1.0)).then_some(Warning::Little { in_flight, product })
+    let in_flight = harness.in_flight_ns as f64 / 1e9 / span_s;
+    let rates = &summary.overall().rates;
+    let time_mean_s = if rates.started_per_s > 0.0 { rates.mean_in_flight / rates.started_per_s } else { 0.0 };
+    let off = littles_law(in_flight, rates.started_per_s, time_mean_s);
+    let breach = off.is_none_or(|off| off.abs() > LITTLE_MAX);
+    breach.then_some(Warning::Little { in_flight, product: rates.mean_in_flight })
 }
 
 /// What the harness says of itself, in nanoseconds; a rough number rather than none.

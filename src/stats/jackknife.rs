@@ -37,6 +37,12 @@ impl Groups {
         Self { groups, pooled: pooled.into_iter().collect(), count }
     }
 
+    /// Whether no group has any value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// Quantile `p` of all values, its interval and what it rests on.
     ///
     /// # Panics
