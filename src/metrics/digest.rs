@@ -81,7 +81,7 @@ impl Digest {
         }
         let variant = self.variant(&record.variant);
         self.tallies[variant].add(record);
-        if let Some(detail) = record.detail.as_ref().filter(|_| record.outcome != Outcome::NotStarted) {
+        if let Some(detail) = record.detail.as_ref().filter(|_| !record.outcome.censors()) {
             let known = (record.outcome.name(), detail.clone());
             let room = self.failures.len() < FAILURES_MAX || self.failures.contains_key(&known);
             let key = if room { known } else { (known.0, "other causes".to_owned()) };

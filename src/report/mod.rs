@@ -4,3 +4,6 @@ mod figures;
 pub mod markdown;
 pub mod table;
 pub mod terminal;
+
+#[cfg(test)]
+mod tests;

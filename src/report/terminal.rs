@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::figures::{interval, number, printable, quantile, rate_of_bytes, share, share_interval, time, title};
 use super::table::Table;
 use crate::metrics::summary::{Group, QUANTILES, Refused};
-use crate::metrics::{Certificate, Metric, Outcome, Series, Summary};
+use crate::metrics::{Certificate, Metric, Origin, Outcome, Series, Summary};
 use crate::runfile::{Run, Status};
 use crate::units::Human;
 
@@ -71,27 +71,32 @@ fn headline(run: &Run, group: &Group) -> String {
 
 fn latencies(group: &Group, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new(["from the intended start, unless said", "p50", "p90", "p95", "p99", "p99.9", "max"]);
-    let mut intervals_of: Vec<String> = Vec::new();
-    let mut needed = None;
+    let mut refused = None;
+    let mut never = false;
     for series in SHOWN {
         let Some(metric) = group.metric(series) else { continue };
         let row = &metric.all;
+        for quantile in &row.quantiles {
+            match quantile.refused {
+                Some(Refused::TooFew { effective, .. }) => refused = refused.or(Some(effective)),
+                Some(Refused::NeverReached) => never = true,
+                None => {}
+            }
+        }
         let quantiles = QUANTILES.map(|p| quantile(row.quantile(p)));
-        let refused = row.quantiles.iter().find_map(|quantile| match quantile.refused {
-            Some(Refused::TooFew { effective, .. }) => Some(effective),
-            _ => None,
-        });
-        needed = needed.or(refused);
         table.row([title(series)].into_iter().chain(quantiles).chain([time(row.max_ns)]));
         let intervals = QUANTILES.map(|p| interval(row.quantile(p)));
-        if intervals.iter().any(|text| !text.is_empty()) && intervals_of.len() < 2 && series.origin != SHOWN[1].origin {
-            intervals_of.push(title(series));
+        // From the send they are much the same: once is enough for a first look.
+        if series.origin != Some(Origin::Sent) && intervals.iter().any(|text| !text.is_empty()) {
             table.row(["  95 % interval".to_owned()].into_iter().chain(intervals));
         }
     }
     table.write_text(out)?;
-    if let Some(effective) = needed {
+    if let Some(effective) = refused {
         writeln!(out, "n<N: that quantile takes N independent samples; these are worth {effective}")?;
+    }
+    if never {
+        writeln!(out, "never: so many failed that this share never got there; report.md has the completed ones alone")?;
     }
     Ok(())
 }

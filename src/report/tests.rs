@@ -1,0 +1,270 @@
+//! Whole reports of a made-up run, as their readers see them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{markdown, terminal};
+use crate::metrics::certificate::{ArrivalClock, SelfError};
+use crate::metrics::digest::Digest;
+use crate::metrics::{Certificate, Metric, Outcome, Record, Summary, Warning};
+use crate::runfile::run::{Build, Machine, VERSION};
+use crate::runfile::{Run, Status};
+use crate::stats::Histogram;
+use crate::units::NS_PER_MS;
+
+/// A run of 700 invocations, of which some failed in two ways and two were cut.
+fn summary() -> Summary {
+    let mut digest = Digest::new();
+    let mut gaps = Histogram::default();
+    for index in 0..700_u64 {
+        let mut record = Record::unstarted(index, Arc::from("base"), index * NS_PER_MS, 0, Outcome::NotStarted);
+        let stamps = &mut record.stamps;
+        stamps.started_ns = Some(stamps.intended_ns + 20_000);
+        stamps.sent_ns = Some(stamps.intended_ns + 120_000);
+        record.outcome = match index {
+            13 | 14 => Outcome::Cut,
+            i if i % 100 == 7 => Outcome::HttpStatus(503),
+            i if i % 350 == 9 => Outcome::Truncated,
+            _ => Outcome::Completed,
+        };
+        let first_ns = 200 * NS_PER_MS + (index * 7_919 % 101) * NS_PER_MS;
+        if record.outcome == Outcome::Completed {
+            let stamps = &mut record.stamps;
+            stamps.first_chunk_ns = Some(stamps.intended_ns + first_ns);
+            stamps.last_chunk_ns = Some(stamps.intended_ns + first_ns + 700 * NS_PER_MS);
+            stamps.finished_ns = Some(stamps.intended_ns + first_ns + 705 * NS_PER_MS);
+            record.counts.chunks = 36;
+            record.counts.events = 40;
+            record.counts.text_bytes = 500;
+            (0..35).for_each(|gap| gaps.record((15 + (index + gap) % 11) * NS_PER_MS));
+        } else {
+            record.detail = Some(format!("made up: {}", record.outcome));
+        }
+        let stamps = &mut record.stamps;
+        stamps.last_known_ns = stamps.finished_ns.unwrap_or(stamps.intended_ns + 50 * NS_PER_MS);
+        digest.take(&record);
+    }
+    let gaps = gaps.inner().expect("gaps were recorded");
+    digest.take_histogram(Metric::Gap, "base", true, None, gaps);
+    digest.summary(1_700 * NS_PER_MS)
+}
+
+fn certificate() -> Certificate {
+    Certificate::judge(SelfError {
+        arrival_clock: ArrivalClock::Kernel,
+        stamp_error_ns_p99: Some(4_100),
+        start_lag_ns_p99: Some(3_000_000),
+        client_lag_ns_p99: Some(310_000),
+        shared_reads: 0.0712,
+        starts_made: 1.0,
+        smaller_median_ns: Some(250 * NS_PER_MS),
+        worker_cpu: vec![0.12, 0.91],
+        machine_cpu: Some(0.5),
+        steal: Some(0.0),
+        ledger_holds: true,
+    })
+}
+
+fn run() -> Run {
+    Run {
+        version: VERSION,
+        status: Status::Interrupted,
+        id: "2026-01-01T000000Z-made_up".into(),
+        began: "2026-01-01T00:00:00Z".into(),
+        origin_unix_ns: 0,
+        origin_monotonic_ns: None,
+        plimsoll: Build { version: "0.0.0".into(), revision: Some("0123456789ab".into()) },
+        machine: Machine { system: "linux-x86_64".into(), kernel: Some("6.1".into()), cpu: None, cores: 2 },
+        target: "http://127.0.0.1:8080".into(),
+        why: "A made-up run, to look at".into(),
+        profile: Value::Null,
+        seed: 1,
+        plan_hash: "fnv1a64:0".into(),
+        workers: 2,
+        drain_ns: 30_000 * NS_PER_MS,
+        reuse: true,
+        harness: None,
+        summary: None,
+        certificate: None,
+        warnings: vec![Warning::Cut { count: 2, drain_ns: 30_000 * NS_PER_MS }],
+    }
+}
+
+#[test]
+fn the_first_screen_answers_what_its_reader_asks_first() {
+    let mut out = Vec::new();
+    terminal::write(&run(), &summary(), &certificate(), "reports/made_up (run.json)", &mut out).expect("a vector");
+    insta::assert_snapshot!(String::from_utf8(out).expect("text"), @"
+    DEGRADED  689 of 700 invocations completed against http://127.0.0.1:8080, then interrupted
+      because start lag p99 is 3.00ms, over 2.50ms (a worker was busy 91 %): lower -c, or add cores
+
+    from the intended start, unless said          p50          p90          p95     p99   p99.9     max
+    time to first chunk                         250ms        292ms        297ms   never  n<6636   300ms
+      95 % interval                       247ms–254ms  290ms–294ms  295ms–299ms
+    time to first chunk, from the send          250ms        292ms        297ms   never  n<6636   300ms
+    time to task_finished                       955ms        997ms        1.00s   never  n<6636   1.00s
+      95 % interval                       952ms–959ms  995ms–999ms  1.00s–1.00s
+    time to task_finished, from the send        955ms        997ms        1.00s   never  n<6636   1.00s
+    gap between chunks                         20.0ms       24.0ms       25.0ms  25.0ms  25.0ms  25.0ms
+    n<N: that quantile takes N independent samples; these are worth 699
+    never: so many failed that this share never got there; report.md has the completed ones alone
+
+    streams   700 started in 1.70s, 387 in flight on average; 405 completed/s, 16212 events/s, 198 KiB/s of text
+    ended     689 completed + 2 cut + 7 http_status + 2 truncated = 700 planned; success 98.7 % (97.6 %–99.4 %)
+    failed    7 × http_status:503: made up: http_status:503
+    failed    2 × truncated: made up: truncated
+    trust     DEGRADED: stamp error p99 4.10µs, start lag p99 3.00ms (limit 2.50ms); client lag p99 310µs; shared reads 7.1 %; busiest worker 91 %, machine 50 %
+    warning   2 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end
+    files     reports/made_up (run.json)
+    ");
+}
+
+#[test]
+fn the_report_has_every_number_with_its_definition() {
+    let mut out = Vec::new();
+    markdown::write(&run(), &summary(), &certificate(), &mut out).expect("a vector takes it");
+    insta::assert_snapshot!(String::from_utf8(out).expect("text"), @r"
+    # 2026-01-01T000000Z-made\_up
+
+    A made-up run, to look at
+
+    **DEGRADED** · target http://127.0.0.1:8080 · began 2026-01-01T00:00:00Z · seed 1 · plan `fnv1a64:0` · 2 workers · plimsoll 0.0.0 (0123456789ab)
+
+    > **Warning:** 2 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end
+
+    ## All invocations
+
+    | outcome | invocations | share |
+    |---|---:|---:|
+    | completed | 689 | 98.4 % |
+    | cut | 2 | 0.3 % |
+    | http\_status | 7 | 1 % |
+    | truncated | 2 | 0.3 % |
+    | planned | 700 |  |
+
+    700 started in 1.70s (412/s), 405 completed/s, 387 in flight on average, 16212 events/s, 198 KiB/s of text.
+
+    ### Every planned start
+
+    | metric | samples | min | mean | p50 | p90 | p95 | p99 | p99.9 | max |
+    |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+    | time to first chunk | 689 +9 failed +2 cut off | 200ms | 250ms | 250ms (247ms–254ms) | 292ms (290ms–294ms) | 297ms (295ms–299ms) | never | n\<6636 | 300ms |
+    | time to first chunk, from the send | 689 +9 failed +2 cut off | 200ms | 250ms | 250ms (247ms–254ms) | 292ms (290ms–294ms) | 297ms (295ms–299ms) | never | n\<6636 | 300ms |
+    | time to task\_finished | 689 +9 failed +2 cut off | 905ms | 955ms | 955ms (952ms–959ms) | 997ms (995ms–999ms) | 1.00s (1.00s–1.00s) | never | n\<6636 | 1.00s |
+    | time to task\_finished, from the send | 689 +9 failed +2 cut off | 905ms | 955ms | 955ms (952ms–959ms) | 997ms (995ms–999ms) | 1.00s (1.00s–1.00s) | never | n\<6636 | 1.00s |
+    | gap between chunks | 24115 | 15.0ms | 20.0ms | 20.0ms | 24.0ms | 25.0ms | 25.0ms | 25.0ms | 25.0ms |
+    | answer | 689 | 700ms | 700ms | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | n\<6636 | 700ms |
+    | closing | 689 | 5.00ms | 5.00ms | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | n\<6636 | 5.00ms |
+    | start lag (ours) | 700 | 20.0µs | 20.0µs | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | n\<6636 | 20.0µs |
+
+    ### Completed invocations only
+
+    | metric | samples | min | mean | p50 | p90 | p95 | p99 | p99.9 | max |
+    |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+    | time to first chunk | 689 | 200ms | 250ms | 250ms (246ms–254ms) | 291ms (288ms–293ms) | 295ms (294ms–297ms) | 300ms (299ms–300ms) | n\<6636 | 300ms |
+    | time to first chunk, from the send | 689 | 200ms | 250ms | 250ms (246ms–254ms) | 291ms (288ms–293ms) | 295ms (294ms–297ms) | 300ms (299ms–300ms) | n\<6636 | 300ms |
+    | time to task\_finished | 689 | 905ms | 955ms | 955ms (951ms–959ms) | 996ms (993ms–998ms) | 1.00s (999ms–1.00s) | 1.00s (1.00s–1.00s) | n\<6636 | 1.00s |
+    | time to task\_finished, from the send | 689 | 905ms | 955ms | 955ms (951ms–959ms) | 996ms (993ms–998ms) | 1.00s (999ms–1.00s) | 1.00s (1.00s–1.00s) | n\<6636 | 1.00s |
+    | gap between chunks | 24115 | 15.0ms | 20.0ms | 20.0ms | 24.0ms | 25.0ms | 25.0ms | 25.0ms | 25.0ms |
+    | answer | 689 | 700ms | 700ms | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | n\<6636 | 700ms |
+    | closing | 689 | 5.00ms | 5.00ms | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | n\<6636 | 5.00ms |
+    | start lag (ours) | 689 | 20.0µs | 20.0µs | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | n\<6636 | 20.0µs |
+
+    | counted | sum |
+    |---|---:|
+    | events | 27560 |
+    | chunks with text | 24804 |
+    | text bytes | 344500 |
+    | body bytes | 0 |
+    | reads | 0 |
+    | events that shared their read with a later one | 0 |
+    | tool calls | 0 |
+    | tool errors | 0 |
+    | tool calls without a pair | 0 |
+    | stalls | 0 |
+    | comments (heartbeats) | 0 |
+    | events of unknown type | 0 |
+    | events of other tasks | 0 |
+    | events after the end | 0 |
+    | further task\_finished events | 0 |
+    | events with broken UTF-8 | 0 |
+    | stamps moved to keep their order | 0 |
+    | invocations on a reused connection | 0 |
+    | tokens, as the agent counts them | 0 |
+
+    ## Causes of failure
+
+    | outcome | cause | invocations |
+    |---|---:|---:|
+    | http\_status:503 | made up: http\_status:503 | 7 |
+    | truncated | made up: truncated | 2 |
+
+    ## Certificate: DEGRADED
+
+    - start lag p99 is 3.00ms, over 2.50ms (a worker was busy 91 %): lower -c, or add cores
+
+    | measured of itself | value |
+    |---|---:|
+    | arrival stamps from | the kernel's receive stamp |
+    | stamp error p99 | 4.10µs |
+    | start lag p99 | 3.00ms |
+    | limit on both | 2.50ms |
+    | client lag p99 | 310µs |
+    | events in shared reads | 7.1 % |
+    | starts made | 100 % |
+    | CPU of each worker | 12 %, 91 % |
+    | CPU of the machine | 50 % |
+    | stolen by the hypervisor | 0 % |
+    | machine | unknown CPU, 2 cores |
+    | system | linux-x86\_64 6.1 |
+
+    ## Definitions
+
+    Latencies count from the intended start, unless the send is named. `n<N`: the quantile takes N independent samples. `never`: so many failed that this share never got there. Intervals are two-sided at 95 %. `truncated` and the like are outcomes; a stream without its own `task_finished` is no success.
+
+    | metric | definition |
+    |---|---:|
+    | ttfc | first chunk with text − origin |
+    | finish | task\_finished of the own task, when completed − origin |
+    | gap | between neighbouring chunks of a stream; one sample a gap |
+    | ttfb | first body byte − origin |
+    | ttfe | first complete event of any kind − origin |
+    | connect | connection (with TLS) − taken up; new connections only |
+    | queue | first task\_updated executing − task\_created |
+    | answer | last chunk − first chunk |
+    | closing | task\_finished − last chunk |
+    | silence | longest wait between body bytes; one sample a stream |
+    | start\_lag | taken up − intended: the harness's own lateness |
+    | client\_lag | handled − arrived, each event: the harness's own slowness |
+    | stamp\_error | by how much an event's arrival stamp may be too late, at most; each event |
+    ");
+}
+
+#[test]
+fn what_the_target_says_can_not_steer_a_terminal() {
+    let mut hostile = run();
+    hostile.target = "http://x\u{1b}[2J".into();
+    let mut summary = summary();
+    summary.failures[0].detail = "\u{1b}]0;owned\u{7}\nfake line".into();
+    let mut out = Vec::new();
+    terminal::write(&hostile, &summary, &certificate(), "reports", &mut out).expect("a vector takes it");
+    let screen = String::from_utf8(out).expect("text");
+    assert!(!screen.contains('\u{1b}') && !screen.contains('\u{7}'), "{screen}");
+    assert!(!screen.lines().any(|line| line.starts_with("fake")), "{screen}");
+}
+
+#[test]
+fn a_writer_that_fails_is_not_swallowed() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    assert!(terminal::write(&run(), &summary(), &certificate(), "reports", &mut Full).is_err());
+    assert!(markdown::write(&run(), &summary(), &certificate(), &mut Full).is_err());
+}
