@@ -17,6 +17,8 @@ pub struct Corpus {
     pub stream: Vec<u8>,
     /// The data of each event, in order.
     pub payloads: Vec<String>,
+    /// How many line ends an event has, each byte of them counted.
+    pub line_ends: usize,
 }
 
 /// How a stream is cut into reads.
@@ -64,30 +66,53 @@ impl Feed {
     }
 }
 
-/// All corpora that are measured.
+/// The shape that nearly every server sends.
+const PLAIN: Frame = Frame { before: "data: ", after: "\n\n" };
+
+/// All corpora that are measured: five payloads in the shape that nearly every server sends, and the first of them in
+/// two other shapes.
 #[must_use]
 pub fn all() -> Vec<Corpus> {
+    let agent = |random: &mut Rng| vec![chunk(&words(random, 1, 4))];
     vec![
-        Corpus::of("agent", |random| vec![chunk(&words(random, 1, 4))]),
-        Corpus::of("large", |random| vec![chunk(&text(random, 3900))]),
-        Corpus::of("tiny", |random| vec![format!(r#"{{"t":{}}}"#, 10 + below(random, 90))]),
-        Corpus::of("openai", |random| vec![completion_chunk(&words(random, 1, 4))]),
-        Corpus::of("tools", invocation),
+        Corpus::of("agent", PLAIN, agent),
+        Corpus::of("large", PLAIN, |random| vec![chunk(&text(random, 3900))]),
+        Corpus::of("tiny", PLAIN, |random| vec![format!(r#"{{"t":{}}}"#, 10 + below(random, 90))]),
+        Corpus::of("openai", PLAIN, |random| vec![completion_chunk(&words(random, 1, 4))]),
+        Corpus::of("tools", PLAIN, invocation),
+        Corpus::of("agent, CRLF", Frame { before: "data: ", after: "\r\n\r\n" }, agent),
+        Corpus::of("agent, named", Frame { before: "event: chunk\ndata: ", after: "\n\n" }, agent),
     ]
+}
+
+/// What stands around each payload.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    before: &'static str,
+    after: &'static str,
 }
 
 impl Corpus {
     /// As many rounds of payloads as fill the size, each payload in an event of one `data` line.
-    fn of(name: &'static str, mut round: impl FnMut(&mut Rng) -> Vec<String>) -> Self {
-        let mut corpus = Self { name, stream: Vec::new(), payloads: Vec::new() };
+    fn of(name: &'static str, frame: Frame, mut round: impl FnMut(&mut Rng) -> Vec<String>) -> Self {
+        let frame_text = [frame.before, frame.after].concat();
+        let line_ends = frame_text.matches(['\r', '\n']).count();
+        let mut corpus = Self { name, stream: Vec::new(), payloads: Vec::new(), line_ends };
         let mut random = Seed(1).stream(name, 0);
         while corpus.stream.len() < STREAM_BYTES {
             for payload in round(&mut random) {
-                corpus.stream.extend_from_slice(format!("data: {payload}\n\n").as_bytes());
+                corpus.stream.extend_from_slice(format!("{}{payload}{}", frame.before, frame.after).as_bytes());
                 corpus.payloads.push(payload);
             }
         }
         corpus
+    }
+
+    /// The bytes of all its events' types; none where the payload has none.
+    #[must_use]
+    pub fn type_bytes(&self) -> usize {
+        let name = |payload: &String| Some(payload.strip_prefix(r#"{"type":""#)?.find('"').expect("a closing quote"));
+        self.payloads.iter().filter_map(name).sum()
     }
 }
 
