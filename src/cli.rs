@@ -22,7 +22,7 @@ pub enum Command {
     /// Load an agent and write a run bundle.
     Run(RunArgs),
     /// Run one invocation and print it as a waterfall of its events.
-    Probe(ProfileArgs),
+    Probe(ProbeArgs),
     /// Validate a profile; sends nothing.
     Check(ProfileArgs),
     /// Serve a mock agent: the documented API with scripted timing, faults and capacity.
@@ -87,6 +87,20 @@ pub struct SseArgs {
     pub limit: usize,
 }
 
+/// What is probed, and what is kept of it.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// What is probed.
+    #[command(flatten)]
+    pub profile: ProfileArgs,
+    /// Keep the stream's bytes with the time of each read, for a mock to replay.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Mask what may be personal or secret in the recording; sizes and times stay.
+    #[arg(long, requires = "record")]
+    pub redact: bool,
+}
+
 /// How the mock is served.
 #[derive(Debug, Args)]
 pub struct MockArgs {
@@ -99,6 +113,15 @@ pub struct MockArgs {
     /// Where every random choice comes from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Speak TLS, with a certificate made at the start.
+    #[arg(long)]
+    pub tls: bool,
+    /// Speak TLS, and write its certificate authority (PEM) here, for --cacert of a client.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Say what capacity follows from the script, and end.
+    #[arg(long)]
+    pub explain: bool,
     /// Write down when each event was handed to the socket, as CSV.
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,

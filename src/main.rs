@@ -30,7 +30,7 @@ fn command(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Report(args) => report::run(args, &mut out),
         Command::Sse(args) => sse::run(args, &mut out, &mut io::stderr()),
         Command::Mock(args) => mock::run(args, &mut out),
-        Command::Probe(args) => probe::run(&workload::load(args)?, &mut out),
+        Command::Probe(args) => probe::run(&workload::load(&args.profile)?, args, &mut out),
     }
 }
 

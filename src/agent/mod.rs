@@ -2,12 +2,14 @@
 
 pub mod event;
 mod event_type;
+pub mod recording;
 pub mod request;
 mod scan;
 pub mod task;
 
 pub use event::{Envelope, EnvelopeError, EventKind, ToolCall};
 pub use event_type::event_type;
+pub use recording::Recording;
 pub use request::{Input, OutputFormat, ReasoningEffort, Request, ThinkMode, User};
 pub use task::{Status, Task, Tokens};
 

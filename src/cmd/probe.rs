@@ -1,9 +1,17 @@
 //! `plimsoll probe`: one invocation, printed as a waterfall of its events.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use hyper::header::CONTENT_TYPE;
 
 use super::Exit;
 use super::endpoint::Endpoint;
+use crate::agent::Recording;
+use crate::agent::recording::Piece;
+use crate::cli::ProbeArgs;
 use crate::client::{Client, Seen, Stamper};
 use crate::clock::{self, Clock};
 use crate::metrics::tracker::Start;
@@ -18,17 +26,26 @@ const VIEW_CHARS: usize = 60;
 ///
 /// # Errors
 /// The key or TLS can't be had, the preflight is refused, or the output can't be written.
-pub fn run(profile: &Profile, out: &mut impl Write) -> anyhow::Result<Exit> {
+pub fn run(profile: &Profile, args: &ProbeArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    // Opened before anything is sent: an invocation costs something.
+    let mut file = args.record.as_deref().map(create).transpose()?;
     let endpoint = Endpoint::open(profile)?;
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = clock::watch_turns(builder.enable_all()).build()?;
     runtime.block_on(endpoint.preflight(profile))?;
     let clock = Clock::start();
     let client = endpoint.client(profile, "probe", clock);
-    let mut lines = Vec::new();
+    let (mut lines, mut recording) = (Vec::new(), Recording::default());
     let local = tokio::task::LocalSet::new();
-    let record = local.block_on(&runtime, invoke(&client, profile, clock, &mut lines));
+    let record = local.block_on(&runtime, invoke(&client, profile, clock, &mut lines, &mut recording));
     endpoint.close();
+    if let Some(file) = &mut file {
+        count_from_send(&mut recording, &record);
+        if args.redact {
+            recording.redact();
+        }
+        recording.write(file).and_then(|()| file.flush()).context("failed to write the recording")?;
+    }
     waterfall(&record, &lines, out)?;
     Ok(if record.outcome == Outcome::Completed { Exit::Done } else { Exit::NothingCompleted })
 }
@@ -42,7 +59,27 @@ struct Line {
     view: String,
 }
 
-async fn invoke(client: &Client, profile: &Profile, clock: Clock, lines: &mut Vec<Line>) -> Record {
+fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
+    let file = File::create(path).with_context(|| format!("failed to create the recording {}", path.display()))?;
+    Ok(BufWriter::new(file))
+}
+
+/// Moves the recording's origin from the run's to the send of its request.
+fn count_from_send(recording: &mut Recording, record: &Record) {
+    let sent_ns = record.stamps.sent_ns.unwrap_or_default();
+    for piece in &mut recording.pieces {
+        piece.at_ns = piece.at_ns.saturating_sub(sent_ns);
+    }
+    recording.end_ns = record.stamps.eof_ns.map(|eof_ns| eof_ns.saturating_sub(sent_ns));
+}
+
+async fn invoke(
+    client: &Client,
+    profile: &Profile,
+    clock: Clock,
+    lines: &mut Vec<Line>,
+    recording: &mut Recording,
+) -> Record {
     let planned = Plan::new(profile).invocation(0);
     let started_ns = clock.now();
     let start = Start {
@@ -56,15 +93,22 @@ async fn invoke(client: &Client, profile: &Profile, clock: Clock, lines: &mut Ve
         intended_ns: started_ns,
         started_ns,
     };
-    let mut watch = |seen: Seen<'_>| {
-        if let Seen::Event(arrival, envelope, payload) = seen {
-            lines.push(Line {
-                arrival_ns: arrival.arrival_ns,
-                bytes: payload.len(),
-                kind: type_of(payload),
-                view: view(envelope.data.unwrap_or_default()),
-            });
+    let mut watch = |seen: Seen<'_>| match seen {
+        Seen::Connected(_) => {}
+        Seen::Head(head) => {
+            recording.status = head.status().as_u16();
+            let content_type = head.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            recording.content_type = content_type.unwrap_or_default().to_owned();
         }
+        Seen::Bytes(arrival, bytes) => {
+            recording.pieces.push(Piece { at_ns: arrival.arrival_ns, bytes: bytes.to_vec() });
+        }
+        Seen::Event(arrival, envelope, payload) => lines.push(Line {
+            arrival_ns: arrival.arrival_ns,
+            bytes: payload.len(),
+            kind: type_of(payload),
+            view: view(envelope.data.unwrap_or_default()),
+        }),
     };
     let mut slot = client.slot(&Stamper::new(clock));
     slot.invoke(start, &planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0

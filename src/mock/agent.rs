@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Error;
 use super::logs::Logs;
 use super::performance::Prelude;
 use super::service::Service;
@@ -10,6 +11,7 @@ use super::stage::{Booking, Ended};
 use super::store::{self, Begun, Store};
 use super::task::{Status, Told, Uuid};
 use super::time::Stamp;
+use crate::agent::Recording;
 use crate::clock::Clock;
 use crate::profile::script::Script;
 use crate::seed::Seed;
@@ -28,6 +30,8 @@ pub struct Agent {
     pub(super) connections: AtomicU64,
     served: Counters,
     pub(super) logs: Logs,
+    /// What is replayed, by plan index.
+    pub(super) recordings: Vec<Recording>,
 }
 
 /// What was served, in numbers.
@@ -70,6 +74,16 @@ pub(super) fn count(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
 }
 
+/// Reads what a script replays.
+pub(super) fn load(script: &Script) -> Result<Vec<Recording>, Error> {
+    let files = script.replay.as_ref().map(|replay| &replay.files[..]).unwrap_or_default();
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        Recording::read(&text).map_err(|source| Error::Recording { path: path.clone(), source })
+    };
+    files.iter().map(read).collect()
+}
+
 impl Agent {
     /// An agent that does what the script says; its instants count on the given clock.
     #[must_use]
@@ -80,6 +94,12 @@ impl Agent {
     /// The same, which writes logs.
     #[must_use]
     pub fn logging(script: Script, seed: Seed, clock: Clock, logs: Logs) -> Arc<Self> {
+        Self::replaying(script, seed, clock, logs, Vec::new())
+    }
+
+    /// The same, which replays recordings where there are any.
+    #[must_use]
+    pub fn replaying(script: Script, seed: Seed, clock: Clock, logs: Logs, recordings: Vec<Recording>) -> Arc<Self> {
         let organization_id = Uuid(Prelude::new(&script, seed, 0).organization_id).to_string();
         Arc::new(Self {
             service: Service::new(&script.service),
@@ -89,6 +109,7 @@ impl Agent {
             connections: AtomicU64::new(0),
             served: Counters::default(),
             logs,
+            recordings,
             script,
             seed,
             clock,
@@ -115,6 +136,14 @@ impl Agent {
 
     pub(super) fn counters(&self) -> &Counters {
         &self.served
+    }
+
+    /// The recording that an invocation replays, and how fast.
+    pub(super) fn replay(&self, index: u64) -> Option<(&Recording, f64)> {
+        let speed = self.script.replay.as_ref()?.speed;
+        let count = u64::try_from(self.recordings.len()).ok().filter(|count| *count > 0)?;
+        let at = usize::try_from(index % count).expect("it is below the count");
+        Some((&self.recordings[at], speed))
     }
 
     /// Writes the logs out.
@@ -159,7 +188,11 @@ impl Agent {
             1,
         );
         // A task whose stream broke does not execute for ever.
-        let status = if ended == Ended::HungUp { Status::Stopped } else { Status::Error };
+        let status = match ended {
+            Ended::Finished(status) => status,
+            Ended::HungUp => Status::Stopped,
+            Ended::Broken => Status::Error,
+        };
         self.finish(&booking.begun, status, None);
     }
 }

@@ -1,7 +1,7 @@
 //! The API: a request in, what is to be answered out. Nothing here waits.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER};
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::performance::Prelude;
 use super::service::Rate;
 use super::stage::Booking;
 use super::task::{Status, Turn, Uuid};
-use super::tasks;
+use super::{metrics, tasks};
 use crate::agent::PLAN_INDEX_HEADER;
 use crate::profile::script::{Busy, Fault, FaultKind};
 use crate::units::NS_PER_S;
@@ -43,6 +43,7 @@ pub(super) fn answer(agent: &Agent, request: &Request<Bytes>) -> Answer {
     count(&agent.counters().requests, 1);
     let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     let answered = match (request.method().as_str(), &segments[..]) {
+        ("GET", ["metrics"]) => Ok(Answer::Whole(metrics(agent))),
         ("GET", ["health"]) => Ok(Answer::Whole(json_response(StatusCode::OK, &json!("ok")))),
         _ => permitted(agent, request).and_then(|()| route(agent, request, &segments)),
     };
@@ -54,6 +55,11 @@ pub(super) fn answer(agent: &Agent, request: &Request<Bytes>) -> Answer {
     }
     agent.logs.request(|| line(agent, request, &answer));
     answer
+}
+
+fn metrics(agent: &Agent) -> Response<Bytes> {
+    let text = metrics::render(&agent.served(), agent.service.load());
+    whole(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", Bytes::from(text))
 }
 
 /// The request's line in the log.
@@ -97,7 +103,7 @@ fn route(agent: &Agent, request: &Request<Bytes>, segments: &[&str]) -> Result<A
         ("GET", ["v1", "llm_providers"]) => Ok(tasks::providers()),
         ("GET", ["v1", "llm_providers", id, "models"]) => tasks::models(id),
         (_, ["v1", "agents" | "workflows", _, "invoke", ..] | ["v1", "agents", _, "gateway", ..])
-        | (_, ["health"] | ["v1", "tasks", ..] | ["v1", "llm_providers", ..]) => {
+        | (_, ["health" | "metrics"] | ["v1", "tasks", ..] | ["v1", "llm_providers", ..]) => {
             Err(detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
         }
         _ => Err(detail(StatusCode::NOT_FOUND, "Not Found")),
@@ -224,6 +230,7 @@ fn head(agent: &Agent, rate: Option<Rate>) -> Response<()> {
     let mut head = Response::new(());
     head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     head.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    head.headers_mut().insert(SERVER, HeaderValue::from_static(NAME));
     tell_rate(agent, rate, head.headers_mut());
     head
 }
@@ -268,5 +275,9 @@ pub(super) fn whole(status: StatusCode, content_type: &'static str, body: Bytes)
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(SERVER, HeaderValue::from_static(NAME));
     response
 }
+
+/// How the mock names itself, so that nobody takes it for an agent.
+const NAME: &str = concat!("plimsoll-mock/", env!("CARGO_PKG_VERSION"));

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -14,7 +15,9 @@ use thiserror::Error;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
+use tokio_rustls::TlsAcceptor;
 
+use crate::agent::recording;
 use crate::clock::Clock;
 use crate::profile::script::Script;
 use crate::seed::Seed;
@@ -26,9 +29,11 @@ mod flaws;
 mod http1;
 mod http2;
 mod logs;
+mod metrics;
 mod outlet;
 mod payload;
 mod performance;
+mod replay;
 mod server;
 mod service;
 mod stage;
@@ -39,6 +44,7 @@ mod tasks;
 mod tests;
 mod text;
 mod time;
+mod tls;
 
 pub use agent::{Agent, Served};
 pub use logs::Logs;
@@ -54,6 +60,25 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A recording can't be read.
+    #[error("read the recording {}: {source}; check replay.files, which count from the working directory", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file is no recording.
+    #[error("replay {}: {source}", path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: recording::Error,
+    },
+    /// No certificate could be made.
+    #[error("make a certificate for the mock: {0}")]
+    Certificate(String),
     /// The thread or its runtime did not start.
     #[error("start the mock's thread: {0}")]
     Start(io::Error),
@@ -75,12 +100,14 @@ fn remedy(error: &io::Error) -> &'static str {
 pub struct Options {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// TLS is spoken, with a certificate that is made at the start, and HTTP/2 is offered.
+    pub tls: bool,
 }
 
 impl Default for Options {
     /// A free port of the loopback interface.
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tls: false }
     }
 }
 
@@ -88,6 +115,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Mock {
     address: SocketAddr,
+    authority_pem: Option<String>,
     agent: Arc<Agent>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -110,20 +138,28 @@ impl Mock {
         let listener =
             server::listen(options.listen).map_err(|source| Error::Listen { address: options.listen, source })?;
         let address = listener.local_addr().map_err(Error::Start)?;
-        let agent = Agent::logging(script.clone(), seed, Clock::start(), logs);
+        let recordings = agent::load(script)?;
+        let agent = Agent::replaying(script.clone(), seed, Clock::start(), logs, recordings);
+        let identity = options.tls.then(|| tls::identity(address.ip())).transpose().map_err(Error::Certificate)?;
+        let (acceptor, authority_pem) = identity.map(|identity| (identity.acceptor, identity.authority_pem)).unzip();
         let (stop, stopped) = watch::channel(false);
-        let thread = Self::spawn(Arc::clone(&agent), listener, stopped).map_err(Error::Start)?;
-        Ok(Self { address, agent, stop, thread: Some(thread) })
+        let thread = Self::spawn(Arc::clone(&agent), listener, acceptor, stopped).map_err(Error::Start)?;
+        Ok(Self { address, authority_pem, agent, stop, thread: Some(thread) })
     }
 
-    fn spawn(agent: Arc<Agent>, listener: TcpListener, stopped: watch::Receiver<bool>) -> io::Result<JoinHandle<()>> {
+    fn spawn(
+        agent: Arc<Agent>,
+        listener: TcpListener,
+        acceptor: Option<TlsAcceptor>,
+        stopped: watch::Receiver<bool>,
+    ) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
         thread::Builder::new().name("mock".into()).spawn(move || {
-            LocalSet::new().block_on(&runtime, server::accept(listener, agent, stopped));
+            LocalSet::new().block_on(&runtime, server::accept(listener, acceptor, agent, stopped));
         })
     }
 
@@ -131,6 +167,12 @@ impl Mock {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The certificate authority that a client of it has to trust, as PEM; none without TLS.
+    #[must_use]
+    pub fn authority_pem(&self) -> Option<&str> {
+        self.authority_pem.as_deref()
     }
 
     /// What it served so far.

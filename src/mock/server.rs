@@ -9,12 +9,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::agent::Agent;
 use super::flaws::happens;
-use super::http1;
 use super::outlet::Link;
-use crate::profile::script::FaultKind;
+use super::{http1, http2, tls};
+use crate::profile::script::{Fault, FaultKind};
 use crate::units::NS_PER_MS;
 
 /// How many connections may wait to be accepted: thousands come at once in a load test.
@@ -34,7 +35,12 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves every connection that comes until `stopped` says so; then all are broken off.
-pub(super) async fn accept(listener: tokio::net::TcpListener, agent: Arc<Agent>, mut stopped: watch::Receiver<bool>) {
+pub(super) async fn accept(
+    listener: tokio::net::TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    agent: Arc<Agent>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -42,16 +48,16 @@ pub(super) async fn accept(listener: tokio::net::TcpListener, agent: Arc<Agent>,
             _ = stopped.wait_for(|stopped| *stopped) => return,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn_local(connection(stream, Arc::clone(&agent)))),
+                Ok((stream, _)) => drop(connections.spawn_local(connection(stream, acceptor.clone(), Arc::clone(&agent)))),
                 Err(_) => agent.clock.sleep_until(agent.clock.now().saturating_add(PAUSE_NS)).await,
             },
         }
     }
 }
 
-async fn connection(stream: TcpStream, agent: Arc<Agent>) {
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, agent: Arc<Agent>) {
     let number = agent.connections.fetch_add(1, Ordering::Relaxed);
-    let is_refusal = |fault: &crate::profile::script::Fault| fault.kind == FaultKind::Refuse;
+    let is_refusal = |fault: &Fault| fault.kind == FaultKind::Refuse;
     let mut faults = agent.script.faults.iter().enumerate();
     if faults.any(|(at, fault)| is_refusal(fault) && happens(fault, at, agent.seed, number)) {
         stream.make_reset();
@@ -59,5 +65,12 @@ async fn connection(stream: TcpStream, agent: Arc<Agent>) {
     }
     // A failed option costs delay, not correctness.
     let _ = stream.set_nodelay(true);
-    http1::serve(stream, agent).await;
+    let Some(acceptor) = acceptor else { return http1::serve(stream, agent).await };
+    // A client that does not trust the certificate is told so by its own side.
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2) {
+        http2::serve(Vec::new(), stream, agent).await;
+    } else {
+        http1::serve(stream, agent).await;
+    }
 }

@@ -14,6 +14,7 @@ use super::logs::Due;
 use super::outlet::{Nobody, Outlet};
 use super::payload::{Odd, Writer};
 use super::performance::{Performance, Prelude, What};
+use super::replay;
 use super::service::{Place, Slot};
 use super::store::Begun;
 use super::task::{Status, StopSign, Told};
@@ -90,6 +91,11 @@ struct Stage<'a, O> {
 
 /// Plays an invocation to its end.
 pub(super) async fn perform<O: Outlet>(agent: &Agent, outlet: &mut O, booking: Booking) -> Ended {
+    if let Some((recording, speed)) = agent.replay(booking.index) {
+        let told = replay::perform(agent, outlet, recording, speed, booking.head.clone()).await;
+        agent.ended(&booking, told, 0);
+        return told;
+    }
     let flaws = Flaws::new(&agent.script, agent.seed, booking.index);
     let due_ns = agent.clock.now();
     let mut stage = Stage {

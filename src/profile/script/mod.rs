@@ -5,9 +5,11 @@
 
 use std::path::PathBuf;
 
+pub mod capacity;
 pub mod distribution;
 pub mod fault;
 
+pub use capacity::Capacity;
 pub use distribution::Distribution;
 pub use fault::{Fault, FaultKind};
 
