@@ -6,8 +6,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::driver::Live;
 use crate::metrics::Outcome;
+use crate::stats::Histogram;
 use crate::units::{Human, NS_PER_S};
 
+/// Times are shown to a tenth of a second.
+const TENTH_NS: u64 = NS_PER_S / 10;
 /// Without a terminal, a line comes this often, in nanoseconds.
 const LINE_EVERY_NS: u64 = 2 * NS_PER_S;
 
@@ -33,7 +36,7 @@ impl Progress {
             return Self::Lines(LINE_EVERY_NS);
         }
         let bar = ProgressBar::new_spinner();
-        bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid"));
+        bar.set_style(ProgressStyle::with_template("{spinner} {prefix}\n  {wide_msg}").expect("the template is valid"));
         Self::Terminal(bar)
     }
 
@@ -42,14 +45,15 @@ impl Progress {
         match self {
             Self::Quiet => {}
             Self::Terminal(bar) => {
-                bar.set_message(line(live));
+                bar.set_prefix(counts(live));
+                bar.set_message(times(live));
                 bar.tick();
             }
             Self::Lines(due_ns) => {
                 if live.elapsed_ns >= *due_ns {
                     *due_ns = live.elapsed_ns + LINE_EVERY_NS;
                     // A standard error that is gone is no reason to stop measuring.
-                    let _ = writeln!(io::stderr(), "{}", line(live));
+                    let _ = writeln!(io::stderr(), "{} · {}", counts(live), times(live));
                 }
             }
         }
@@ -63,23 +67,31 @@ impl Progress {
     }
 }
 
-/// How far a run is, in one line.
-fn line(live: &Live) -> String {
-    let quantile = |p: f64| live.ttfc.quantile_ns(p).map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string());
-    let lag = live.client_lag.quantile_ns(0.99).map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string());
+/// How many are how far.
+fn counts(live: &Live) -> String {
     let ledger = &live.ledger;
-    let ended = ledger.planned;
-    let completed = ledger.of(Outcome::Completed);
     format!(
-        "{:>6} {} in flight · {} started · {completed} completed · {} failed · {} events/s · ttfc p50 {} p95 {} · client lag p99 {lag}{}",
-        Human(live.elapsed_ns / (NS_PER_S / 10) * (NS_PER_S / 10)).to_string(),
+        "{:>6} {} in flight · {} started · {} completed · {} failed{}",
+        Human(live.elapsed_ns / TENTH_NS * TENTH_NS).to_string(),
         live.progress.in_flight,
         live.progress.started,
-        ended - completed,
-        live.events_per_s,
-        quantile(0.5),
-        quantile(0.95),
+        ledger.of(Outcome::Completed),
+        ledger.failed(),
         if live.draining { " · draining" } else { "" },
+    )
+}
+
+/// How fast it goes so far, and how slow we are ourselves.
+fn times(live: &Live) -> String {
+    let time = |histogram: &Histogram, p: f64| {
+        histogram.quantile_ns(p).map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string())
+    };
+    format!(
+        "{} events/s · ttfc p50 {} p95 {} · client lag p99 {}",
+        live.events_per_s,
+        time(&live.ttfc, 0.5),
+        time(&live.ttfc, 0.95),
+        time(&live.client_lag, 0.99),
     )
 }
 
@@ -87,16 +99,20 @@ fn line(live: &Live) -> String {
 mod tests {
     use super::*;
 
+    fn told(live: &Live) -> String {
+        format!("{} · {}", counts(live), times(live))
+    }
+
     #[test]
     fn a_line_says_how_far_the_run_is() {
         let mut live = Live { elapsed_ns: 4_234_000_000, events_per_s: 2_150, draining: true, ..Live::default() };
-        insta::assert_snapshot!(line(&live), @" 4.20s 0 in flight · 0 started · 0 completed · 0 failed · 2150 events/s · ttfc p50 – p95 – · client lag p99 – · draining");
+        insta::assert_snapshot!(told(&live), @" 4.20s 0 in flight · 0 started · 0 completed · 0 failed · draining · 2150 events/s · ttfc p50 – p95 – · client lag p99 –");
         live.ledger.count(Outcome::Completed);
         live.ledger.count(Outcome::Reset);
         live.ttfc.record(250_000_000);
         live.draining = false;
         live.progress.started = 52;
         live.progress.in_flight = 50;
-        insta::assert_snapshot!(line(&live), @" 4.20s 50 in flight · 52 started · 1 completed · 1 failed · 2150 events/s · ttfc p50 250ms p95 250ms · client lag p99 –");
+        insta::assert_snapshot!(told(&live), @" 4.20s 50 in flight · 52 started · 1 completed · 1 failed · 2150 events/s · ttfc p50 250ms p95 250ms · client lag p99 –");
     }
 }
