@@ -1,32 +1,21 @@
 //! One HTTP connection that we own: nothing is pooled, resent or redirected behind our back.
-//!
-//! The connection's own machinery is polled from within the invocation ([`Connection::drive`]) instead of in a
-//! task of its own. Over HTTP/1.1 hyper then holds at most one body frame that we have not taken, and reads no
-//! further before we take it, so the last read is the one that completed the frame at hand.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper::rt::Executor;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use thiserror::Error;
 
+use super::buffer::Filled;
 use super::dial::Dialed;
-use super::io::{Traffic, Wire};
+use super::http1::{self, Decoder, Http1};
+use super::http2::Http2;
+use super::io::Traffic;
+use super::stamper::Stamper;
 use crate::profile::Http;
-
-/// How far hyper's read buffer for HTTP/1.1 may grow from its 8 KiB, in bytes: for heads and reads that are larger.
-const READ_BUFFER_BYTES_MAX: usize = 64 * 1024;
-
-type Body = Full<Bytes>;
-type Io = TokioIo<Wire>;
-type Machine = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 
 /// Which HTTP a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,35 +26,52 @@ pub enum Version {
     Http2,
 }
 
-enum Sender {
-    Http1(http1::SendRequest<Body>),
-    Http2(http2::SendRequest<Body>),
+/// Why an exchange broke.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Over HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] http1::Error),
+    /// Over HTTP/2.
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
 }
 
 /// One HTTP connection.
+#[derive(Debug)]
 pub struct Connection {
-    sender: Sender,
-    machine: Option<Machine>,
-    failure: Option<hyper::Error>,
+    wire: Speaking,
     traffic: Rc<Traffic>,
+    /// The last answer allows another request.
+    keeps_alive: bool,
     /// Invocations that it has served.
     pub served: u64,
 }
 
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Connection").field("version", &self.version()).field("served", &self.served).finish()
-    }
+#[derive(Debug)]
+enum Speaking {
+    Http1(Http1),
+    Http2(Http2),
 }
 
-/// Spawns what HTTP/2 needs beside the stream onto the worker's own thread.
-#[derive(Debug, Clone, Copy)]
-struct Local;
+/// An answer's body that is still coming.
+#[derive(Debug)]
+pub enum Body {
+    /// Over HTTP/1.1: what is read is the connection's, framing and all.
+    Http1(Decoder),
+    /// Over HTTP/2: frames of this stream alone.
+    Http2(Incoming),
+}
 
-impl<F: Future + 'static> Executor<F> for Local {
-    fn execute(&self, future: F) {
-        drop(tokio::task::spawn_local(future));
-    }
+/// What came of a body.
+#[derive(Debug)]
+pub enum Piece {
+    /// Bytes of the connection, framing and all; none when it has closed.
+    Read(Filled),
+    /// Bytes of the body.
+    Frame(Bytes),
+    /// Its end.
+    End,
 }
 
 impl Connection {
@@ -73,90 +79,83 @@ impl Connection {
     ///
     /// # Errors
     /// The HTTP/2 preface could not be sent.
-    pub async fn handshake(dialed: Dialed, http: Http) -> hyper::Result<Self> {
-        let traffic = dialed.traffic;
-        let io: Io = TokioIo::new(dialed.wire);
-        let (sender, machine): (Sender, Machine) = if http == Http::Http2 || dialed.h2_agreed {
-            let (sender, machine) = http2::handshake(Local, io).await?;
-            (Sender::Http2(sender), Box::pin(machine))
+    pub async fn handshake(dialed: Dialed, http: Http, stamper: &Stamper) -> Result<Self, Error> {
+        let wire = if http == Http::Http2 || dialed.h2_agreed {
+            Speaking::Http2(Http2::handshake(dialed.wire).await?)
         } else {
-            let (sender, machine) = http1::Builder::new().max_buf_size(READ_BUFFER_BYTES_MAX).handshake(io).await?;
-            (Sender::Http1(sender), Box::pin(machine))
+            Speaking::Http1(Http1::new(dialed.wire, Rc::clone(stamper.buffer())))
         };
-        Ok(Self { sender, machine: Some(machine), failure: None, traffic, served: 0 })
+        Ok(Self { wire, traffic: dialed.traffic, keeps_alive: true, served: 0 })
     }
 
     /// Which HTTP it speaks.
     #[must_use]
     pub fn version(&self) -> Version {
-        match self.sender {
-            Sender::Http1(_) => Version::Http1,
-            Sender::Http2(_) => Version::Http2,
+        match self.wire {
+            Speaking::Http1(_) => Version::Http1,
+            Speaking::Http2(_) => Version::Http2,
         }
     }
 
     /// Its traffic, below TLS.
     #[must_use]
-    pub fn traffic(&self) -> Rc<Traffic> {
-        Rc::clone(&self.traffic)
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// Sends a request and waits for the answer's headers.
     ///
     /// # Errors
     /// The connection broke, or the answer is not HTTP.
-    pub async fn send(&mut self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
-        match &mut self.sender {
-            Sender::Http1(sender) => {
-                let answer = sender.send_request(request);
-                self.drive(answer).await
+    pub async fn send(&mut self, request: Request<Bytes>) -> Result<(Response<()>, Body), Error> {
+        match &mut self.wire {
+            Speaking::Http1(wire) => {
+                let head = wire.send(&http1::head::encode(&request)).await?;
+                self.keeps_alive = head.keeps_alive;
+                Ok((head.response, Body::Http1(Decoder::new(head.framing))))
             }
-            Sender::Http2(sender) => {
-                let answer = sender.send_request(request);
-                self.drive(answer).await
+            Speaking::Http2(wire) => {
+                let (head, body) = wire.send(request).await?.into_parts();
+                Ok((Response::from_parts(head, ()), Body::Http2(body)))
             }
         }
     }
 
-    /// Waits for `future` while the connection's machinery runs.
-    pub async fn drive<T>(&mut self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(value) = future.as_mut().poll(cx) {
-                return Poll::Ready(value);
-            }
-            self.turn(cx);
-            // What the machinery has just read may be what the future waits for.
-            future.as_mut().poll(cx)
-        })
-        .await
+    /// Waits for more of a body.
+    ///
+    /// # Errors
+    /// The connection or the stream broke.
+    pub async fn next(&mut self, body: &mut Body) -> Result<Piece, Error> {
+        match (&mut self.wire, body) {
+            (Speaking::Http1(_), Body::Http1(decoder)) if decoder.is_done() => Ok(Piece::End),
+            (Speaking::Http1(wire), _) => Ok(Piece::Read(wire.read().await.map_err(http1::Error::from)?)),
+            (Speaking::Http2(wire), Body::Http2(body)) => match wire.drive(body.frame()).await {
+                None => Ok(Piece::End),
+                Some(frame) => Ok(Piece::Frame(frame?.into_data().unwrap_or_default())),
+            },
+            (Speaking::Http2(_), Body::Http1(_)) => unreachable!("a body is of its connection's version"),
+        }
+    }
+
+    /// Notes that bytes came which are no part of the last answer: the connection is not to be used again.
+    pub fn stray_bytes(&mut self) {
+        self.keeps_alive = false;
     }
 
     /// Whether another invocation can be sent: notices a close that came while nobody looked.
     pub async fn is_usable(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.turn(cx);
-            Poll::Ready(())
-        })
-        .await;
-        self.machine.is_some()
-            && match &self.sender {
-                Sender::Http1(sender) => sender.is_ready(),
-                Sender::Http2(sender) => sender.is_ready(),
-            }
+        match &mut self.wire {
+            Speaking::Http1(wire) => self.keeps_alive && wire.is_idle().await,
+            Speaking::Http2(wire) => wire.is_usable().await,
+        }
     }
 
-    /// Why the machinery stopped, when it failed.
-    #[must_use]
-    pub fn failure(&self) -> Option<&hyper::Error> {
-        self.failure.as_ref()
-    }
-
-    fn turn(&mut self, cx: &mut Context<'_>) {
-        let Some(machine) = &mut self.machine else { return };
-        if let Poll::Ready(end) = machine.as_mut().poll(cx) {
-            self.machine = None;
-            self.failure = end.err();
+    /// Waits while the idle connection is looked after.
+    pub async fn rest(&mut self, pause: impl Future<Output = ()>) {
+        match &mut self.wire {
+            // It needs nothing; its close is noticed when it is to be used again.
+            Speaking::Http1(_) => pause.await,
+            Speaking::Http2(wire) => wire.drive(pause).await,
         }
     }
 }

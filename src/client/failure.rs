@@ -1,4 +1,4 @@
-//! What a broken exchange means: hyper's errors and an answer's head, told apart into outcomes.
+//! What a broken exchange means: errors of HTTP and an answer's head, told apart into outcomes.
 
 use std::error::Error as _;
 use std::io;
@@ -6,6 +6,8 @@ use std::io;
 use hyper::Response;
 use hyper::header::{self, HeaderMap};
 
+use super::connection::Error;
+use super::http1;
 use crate::metrics::Outcome;
 
 /// Where in an exchange something broke.
@@ -17,17 +19,17 @@ pub enum Stage {
     Body,
 }
 
-/// The outcome that a failure of hyper means, and its cause in words.
+/// The outcome that a broken exchange means, and its cause in words.
 #[must_use]
-pub fn classify(error: &hyper::Error, stage: Stage) -> (Outcome, String) {
-    let io_kind = io_kind(error);
-    let outcome = match stage {
-        // METRICS.md: the end of the body before task_finished, also without its last chunk.
-        Stage::Body if io_kind == Some(io::ErrorKind::UnexpectedEof) || error.is_incomplete_message() => {
-            Outcome::Truncated
-        }
-        _ => Outcome::Reset,
+pub fn classify(error: &Error, stage: Stage) -> (Outcome, String) {
+    let closed_early = match error {
+        Error::Http1(http1::Error::ClosedInBody) => true,
+        Error::Http1(http1::Error::Io(error)) => error.kind() == io::ErrorKind::UnexpectedEof,
+        Error::Http1(_) => false,
+        Error::Http2(error) => io_kind(error) == Some(io::ErrorKind::UnexpectedEof) || error.is_incomplete_message(),
     };
+    // METRICS.md: the end of the body before task_finished, also without its last chunk.
+    let outcome = if stage == Stage::Body && closed_early { Outcome::Truncated } else { Outcome::Reset };
     (outcome, chain(error))
 }
 
@@ -87,7 +89,7 @@ fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
 }
 
 /// An error with its causes, each once, in one line.
-fn chain(error: &hyper::Error) -> String {
+fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -6,14 +6,12 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::Response;
-use hyper::body::Incoming;
 
-use super::connection::{Connection, Version};
+use super::connection::{Body, Connection, Error, Piece, Version};
 use super::dial::{Dialer, Phases};
 use super::failure::{self, Stage};
+use super::http1::{self, Decoder, Step};
 use super::request::Template;
 use super::stamper::{Stamp, Stamper};
 use crate::agent::Envelope;
@@ -48,8 +46,8 @@ pub enum Seen<'a> {
     /// A connection stands; the phases are absent on a reused one.
     Connected(Option<Phases>),
     /// The answer's head came.
-    Head(&'a Response<Incoming>),
-    /// Body bytes, as one frame brought them.
+    Head(&'a Response<()>),
+    /// Body bytes, as one read or frame brought them.
     Bytes(Arrival, &'a [u8]),
     /// A complete event.
     Event(Arrival, &'a Envelope<'a>, &'a [u8]),
@@ -138,7 +136,7 @@ impl Slot {
     /// Waits while the idle connection is looked after, so that the server's close is noticed when it comes.
     pub async fn rest(&mut self, pause: impl Future<Output = ()>) {
         match &mut self.connection {
-            Some(connection) => connection.drive(pause).await,
+            Some(connection) => connection.rest(pause).await,
             None => pause.await,
         }
     }
@@ -169,7 +167,7 @@ impl Exchange<'_> {
         let dialed = self.within(client.dialer.dial(stamper, &mut phases)).await;
         self.tracker.connected(phases.dns_done_ns, phases.connected_ns, phases.tls_done_ns);
         let dialed = dialed?.map_err(|refused| (refused.outcome, refused.detail))?;
-        let connection = self.within(Connection::handshake(dialed, client.http)).await?;
+        let connection = self.within(Connection::handshake(dialed, client.http, stamper)).await?;
         let connection = connection.map_err(|error| failure::classify(&error, Stage::Headers))?;
         self.tracker.reused(false);
         (self.watcher)(Seen::Connected(Some(phases)));
@@ -178,20 +176,24 @@ impl Exchange<'_> {
 
     /// Sends the request and reads the answer to its end.
     async fn exchange(&mut self, connection: &mut Connection, prompt: &str) -> End {
-        let answer = match Box::pin(self.send(connection, prompt)).await {
+        let (answer, body) = match Box::pin(self.send(connection, prompt)).await {
             Ok(answer) => answer,
             Err((outcome, detail)) => return End::Failed(outcome, detail),
         };
         (self.watcher)(Seen::Head(&answer));
         if let Some((outcome, detail)) = failure::refusal(&answer) {
-            let excerpt = Box::pin(self.excerpt(connection, answer.into_body())).await;
+            let excerpt = Box::pin(self.excerpt(connection, body)).await;
             let detail = if excerpt.is_empty() { detail } else { format!("{detail}: {excerpt}") };
             return End::Failed(outcome, detail);
         }
-        self.stream(connection, answer.into_body()).await
+        drop(answer);
+        match self.stream(connection, body).await {
+            Ok(()) => End::Eof,
+            Err((outcome, detail)) => End::Failed(outcome, detail),
+        }
     }
 
-    async fn send(&mut self, connection: &mut Connection, prompt: &str) -> Result<Response<Incoming>, Ended> {
+    async fn send(&mut self, connection: &mut Connection, prompt: &str) -> Result<(Response<()>, Body), Ended> {
         let clock = self.client.clock;
         let version = connection.version();
         let request = self.client.template.request(version, self.tracker.plan_index(), prompt, self.tracker.task_id());
@@ -208,47 +210,62 @@ impl Exchange<'_> {
                 self.tracker.unsent();
             }
         }
-        let answer = answer?.map_err(|error| self.lost(&error, connection))?;
-        let arrival_ns = if version == Version::Http1 { traffic.last_read().stamp.arrival_ns } else { clock.now() };
+        let answer = answer?.map_err(|error| lost(&error, connection))?;
+        let arrival_ns = match version {
+            Version::Http1 => connection.traffic().last_read().stamp.arrival_ns,
+            Version::Http2 => clock.now(),
+        };
         self.tracker.headers(arrival_ns);
         Ok(answer)
     }
 
-    /// An answer that never came; a kept connection that the server had closed is said to be one.
-    fn lost(&self, error: &hyper::Error, connection: &Connection) -> Ended {
-        // What broke the connection is more telling than that it is gone.
-        let (outcome, detail) = failure::classify(connection.failure().unwrap_or(error), Stage::Headers);
-        let detail = if connection.served > 0 {
-            format!("{detail} (on a reused connection; target.connection = \"new\" avoids those)")
-        } else {
-            detail
-        };
-        (outcome, detail)
-    }
-
     /// Reads an event stream to its end.
-    async fn stream(&mut self, connection: &mut Connection, mut body: Incoming) -> End {
+    async fn stream(&mut self, connection: &mut Connection, mut body: Body) -> Result<(), Ended> {
         let mut parser = sse::Parser::new(self.client.limits);
         let mut before = None;
         loop {
             self.timer.no_later_than(self.tracker.deadline().0);
-            let frame = match self.within(connection.drive(body.frame())).await {
-                Ok(frame) => frame,
-                // The task had finished: only the body's end was awaited.
-                Err((outcome, detail)) => return End::Failed(outcome, detail),
-            };
-            let data = match frame {
-                None => return self.end_of_body(&parser),
-                Some(Err(error)) => {
-                    let (outcome, detail) = failure::classify(&error, Stage::Body);
-                    return End::Failed(outcome, detail);
-                }
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-            };
+            let piece = self.within(connection.next(&mut body)).await?;
             let arrival = self.arrival(connection, before);
             before = Some(arrival);
-            if let Err((outcome, detail)) = self.feed(&mut parser, &data, arrival) {
-                return End::Failed(outcome, detail);
+            let ended = match (piece.map_err(|error| failure::classify(&error, Stage::Body))?, &mut body) {
+                (Piece::Read(read), Body::Http1(decoder)) => {
+                    let mut rest = read.bytes();
+                    let ended = self.feed_framed(&mut parser, decoder, &mut rest, arrival)?;
+                    if !rest.is_empty() {
+                        connection.stray_bytes();
+                    }
+                    ended
+                }
+                (Piece::Frame(frame), _) => {
+                    self.feed(&mut parser, &frame, arrival)?;
+                    false
+                }
+                (Piece::End | Piece::Read(_), _) => true,
+            };
+            if ended {
+                return self.end_of_body(&parser);
+            }
+        }
+    }
+
+    /// Takes one read of a connection; says whether the body has ended.
+    fn feed_framed(
+        &mut self,
+        parser: &mut sse::Parser,
+        decoder: &mut Decoder,
+        rest: &mut &[u8],
+        arrival: Arrival,
+    ) -> Result<bool, Ended> {
+        let broken = |error: http1::Error| failure::classify(&Error::from(error), Stage::Body);
+        if rest.is_empty() {
+            return decoder.close().map(|()| true).map_err(broken);
+        }
+        loop {
+            match decoder.next(rest).map_err(broken)? {
+                Step::Data(data) => self.feed(parser, data, arrival)?,
+                Step::More => return Ok(false),
+                Step::End => return Ok(true),
             }
         }
     }
@@ -277,7 +294,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn feed(&mut self, parser: &mut sse::Parser, data: &Bytes, arrival: Arrival) -> Result<(), Ended> {
+    fn feed(&mut self, parser: &mut sse::Parser, data: &[u8], arrival: Arrival) -> Result<(), Ended> {
         (self.watcher)(Seen::Bytes(arrival, data));
         self.tracker.bytes(arrival, data.len());
         let comments_before = parser.counts().comments;
@@ -299,21 +316,32 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn end_of_body(&self, parser: &sse::Parser) -> End {
+    fn end_of_body(&self, parser: &sse::Parser) -> Result<(), Ended> {
         if parser.pending() && !self.tracker.is_finished() {
             let detail = "the body ended inside an event, before task_finished".to_owned();
-            return End::Failed(Outcome::Truncated, detail);
+            return Err((Outcome::Truncated, detail));
         }
-        End::Eof
+        Ok(())
     }
 
     /// The first bytes of an answer that is no event stream, for its explanation.
-    async fn excerpt(&mut self, connection: &mut Connection, mut body: Incoming) -> String {
+    async fn excerpt(&mut self, connection: &mut Connection, mut body: Body) -> String {
         let mut kept = Vec::new();
         while kept.len() < EXCERPT_BYTES {
-            match self.within(connection.drive(body.frame())).await {
-                Ok(Some(Ok(frame))) => kept.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
-                _ => break,
+            let Ok(Ok(piece)) = self.within(connection.next(&mut body)).await else { break };
+            match (&piece, &mut body) {
+                (Piece::Read(read), Body::Http1(decoder)) => {
+                    let mut rest = read.bytes();
+                    while let Ok(Step::Data(data)) = decoder.next(&mut rest) {
+                        kept.extend_from_slice(data);
+                    }
+                    // Closed, or no framing.
+                    if read.bytes().is_empty() || !rest.is_empty() {
+                        break;
+                    }
+                }
+                (Piece::Frame(frame), _) => kept.extend_from_slice(frame),
+                (Piece::End | Piece::Read(_), _) => break,
             }
         }
         excerpt_of(&kept)
@@ -343,6 +371,17 @@ impl Exchange<'_> {
             }
         }
     }
+}
+
+/// An answer that never came; a kept connection that the server had closed is said to be one.
+fn lost(error: &Error, connection: &Connection) -> Ended {
+    let (outcome, detail) = failure::classify(error, Stage::Headers);
+    let detail = if connection.served > 0 {
+        format!("{detail} (on a reused connection; target.connection = \"new\" avoids those)")
+    } else {
+        detail
+    };
+    (outcome, detail)
 }
 
 /// The start of some bytes, printable and in one line.

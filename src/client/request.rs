@@ -1,7 +1,6 @@
 //! The HTTP request of an invocation, made from the run's template.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use serde_json::{Value, json};
@@ -52,16 +51,10 @@ impl Template {
 
     /// The request of one invocation.
     #[must_use]
-    pub fn request(
-        &self,
-        version: Version,
-        plan_index: u64,
-        prompt: &str,
-        task_id: Option<&str>,
-    ) -> Request<Full<Bytes>> {
+    pub fn request(&self, version: Version, plan_index: u64, prompt: &str, task_id: Option<&str>) -> Request<Bytes> {
         let body = serde_json::to_vec(&self.body(plan_index, prompt, task_id));
         let body = Bytes::from(body.expect("a JSON value has a text"));
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         let uri = match version {
             Version::Http1 => self.path.clone(),

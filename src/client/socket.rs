@@ -32,23 +32,14 @@ mod linux {
     use super::*;
     use crate::units;
 
-    /// The most that one read takes, in bytes.
-    const READ_BYTES_MAX: usize = 64 * 1024;
-
     /// What the reads of a worker share.
     #[derive(Debug)]
     pub(in super::super) struct Receiver {
-        buffers: RefCell<Buffers>,
+        /// Where the kernel puts the stamp of a read.
+        control: RefCell<Vec<u8>>,
         /// The kernel stamps packets only while some socket asks for it, and takes a moment to begin: this one asks all
         /// the time. None when no stamps are wanted.
         asking: Option<OwnedFd>,
-    }
-
-    #[derive(Debug)]
-    struct Buffers {
-        /// Reads land here and are copied on: what hyper lends is not initialised, and to do that costs more.
-        data: Box<[u8]>,
-        control: Vec<u8>,
     }
 
     /// What one read gave.
@@ -59,11 +50,8 @@ mod linux {
 
     impl Receiver {
         pub(in super::super) fn new(stamps: bool) -> Self {
-            let buffers = Buffers {
-                data: vec![0; READ_BYTES_MAX].into_boxed_slice(),
-                control: nix::cmsg_space!(nix::libc::timespec),
-            };
-            Self { buffers: RefCell::new(buffers), asking: stamps.then(asking_socket).flatten() }
+            let control = RefCell::new(nix::cmsg_space!(nix::libc::timespec));
+            Self { control, asking: stamps.then(asking_socket).flatten() }
         }
 
         /// Asks the kernel to stamp what this socket receives. A socket for which that fails has no stamps.
@@ -83,13 +71,13 @@ mod linux {
             if self.asking.is_none() {
                 return Pin::new(stream).poll_read(cx, buf).map_ok(|()| None);
             }
-            let mut buffers = self.buffers.borrow_mut();
-            let want = buf.remaining().min(READ_BYTES_MAX);
+            let mut control = self.control.borrow_mut();
+            let want = buf.remaining();
             loop {
                 ready!(stream.poll_read_ready(cx))?;
                 let mut received = None;
                 let tried = stream.try_io(Interest::READABLE, || {
-                    let got = received.insert(buffers.receive(stream, want)?);
+                    let got = received.insert(receive(stream, buf.initialize_unfilled(), &mut control)?);
                     // A short read has emptied the socket, and the readiness is edge-triggered: saying "would block" now
                     // clears it as tokio's own reads do, and saves the call that would only find nothing.
                     let emptied = 0 < got.bytes && got.bytes < want;
@@ -97,7 +85,7 @@ mod linux {
                 });
                 match (received, tried) {
                     (Some(got), _) => {
-                        buf.put_slice(&buffers.data[..got.bytes]);
+                        buf.advance(got.bytes);
                         return Poll::Ready(Ok(got.wall_ns));
                     }
                     (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -108,16 +96,14 @@ mod linux {
         }
     }
 
-    impl Buffers {
-        fn receive(&mut self, stream: &TcpStream, want: usize) -> io::Result<Received> {
-            let mut into = [IoSliceMut::new(&mut self.data[..want])];
-            let message = recvmsg::<()>(stream.as_raw_fd(), &mut into, Some(&mut self.control), MsgFlags::empty())?;
-            let stamp = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::ScmTimestampns(at) => Some(unix_ns(at)),
-                _ => None,
-            });
-            Ok(Received { bytes: message.bytes, wall_ns: stamp })
-        }
+    fn receive(stream: &TcpStream, data: &mut [u8], control: &mut [u8]) -> io::Result<Received> {
+        let mut into = [IoSliceMut::new(data)];
+        let message = recvmsg::<()>(stream.as_raw_fd(), &mut into, Some(control), MsgFlags::empty())?;
+        let stamp = message.cmsgs()?.find_map(|control| match control {
+            ControlMessageOwned::ScmTimestampns(at) => Some(unix_ns(at)),
+            _ => None,
+        });
+        Ok(Received { bytes: message.bytes, wall_ns: stamp })
     }
 
     fn unix_ns(at: TimeSpec) -> u64 {

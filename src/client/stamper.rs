@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::buffer::Buffer;
 use super::socket::Receiver;
 use crate::clock::{Clock, wall};
 use crate::units::NS_PER_MS;
@@ -27,6 +28,7 @@ pub struct Stamper {
     since_reading: Cell<u64>,
     figures: Cell<Figures>,
     receiver: Receiver,
+    buffer: Rc<Buffer>,
 }
 
 /// What a worker's stamps are worth; the certificate states it.
@@ -92,6 +94,7 @@ impl Stamper {
             next_reading_ns: Cell::new(clock.now().saturating_add(READING_EVERY_NS)),
             since_reading: Cell::new(0),
             figures: Cell::default(),
+            buffer: Rc::default(),
         })
     }
 
@@ -110,6 +113,11 @@ impl Stamper {
     /// What reads sockets.
     pub(super) fn receiver(&self) -> &Receiver {
         &self.receiver
+    }
+
+    /// What is read into.
+    pub(super) fn buffer(&self) -> &Rc<Buffer> {
+        &self.buffer
     }
 
     /// The stamp of a read that has just returned, given the kernel's stamp on the wall clock and the stamp of the read

@@ -17,6 +17,8 @@ use crate::units::NS_PER_MS;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
+const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 0\r\n\r\n";
+
 /// One step of a scripted peer: wait so many milliseconds, then write these bytes.
 type Step = (u64, String);
 
@@ -168,6 +170,8 @@ fn each_way_to_fail_is_told_apart() {
         (stream(&chunked(&["not json"])), Outcome::BadEvent),
         (stream(&chunked(&["{}"])), Outcome::BadEvent),
         (vec![(1, html.to_owned())], Outcome::BadContentType),
+        (with_end(vec![(1, EMPTY.to_owned())], 10_000), Outcome::Truncated),
+        (stream("x\r\n"), Outcome::Reset),
         (status("404 Not Found"), Outcome::HttpStatus(404)),
         (status("429 Too Many Requests"), Outcome::RateLimited),
         (status("307 Temporary Redirect\r\nlocation: http://elsewhere.example/x"), Outcome::HttpStatus(307)),
