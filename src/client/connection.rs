@@ -142,6 +142,12 @@ impl Connection {
         self.keeps_alive = false;
     }
 
+    /// Whether the last answer lets the connection live.
+    #[must_use]
+    pub fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+
     /// Whether another invocation can be sent: notices a close that came while nobody looked.
     pub async fn is_usable(&mut self) -> bool {
         match &mut self.wire {

@@ -1,13 +1,14 @@
 //! The measured client: one connection, one request, one stream of stamped events.
 //!
 //! Built on connections of our own instead of a pooling client, because stamps, connection phases and the absence of
-//! hidden retries need the I/O object: HTTP/1.1 by `http1`, HTTP/2 by hyper. Nothing here follows a redirect, resends, decompresses, or obeys a proxy
-//! from the environment.
+//! hidden retries need the I/O object: HTTP/1.1 by [`http1`], HTTP/2 by hyper. Nothing here follows a redirect,
+//! resends, decompresses, or obeys a proxy from the environment.
 
 pub mod buffer;
 pub mod connection;
 pub mod dial;
 pub mod event_stream;
+mod exchange;
 pub mod failure;
 pub mod http1;
 pub mod http2;

@@ -1,0 +1,282 @@
+//! One invocation, from connection to outcome.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+
+use hyper::Response;
+
+use super::connection::{Body, Connection, Error, Piece, Version};
+use super::dial::Phases;
+use super::failure::{self, Stage};
+use super::http1::{self, Decoder, Step};
+use super::invoke::{Seen, Settings, Watcher};
+use super::stamper::{Stamp, Stamper};
+use crate::agent::Envelope;
+use crate::clock::Timer;
+use crate::metrics::Outcome;
+use crate::metrics::tracker::{Arrival, End, Expiry, Tracker};
+use crate::sse;
+
+/// How much of an answer that is no event stream is kept to explain it, in bytes.
+const EXCERPT_BYTES: usize = 200;
+
+/// Why an exchange ended early: the outcome and its cause.
+type Ended = (Outcome, String);
+
+/// What stops an invocation from outside: the run's drain has ended.
+type Cut<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+
+/// One invocation under way: everything that its steps share.
+pub(super) struct Exchange<'a> {
+    pub(super) client: &'a Settings,
+    pub(super) stamper: &'a Rc<Stamper>,
+    pub(super) tracker: Tracker,
+    pub(super) timer: Timer,
+    pub(super) cut: Cut<'a>,
+    pub(super) watcher: Watcher<'a>,
+}
+
+impl Exchange<'_> {
+    /// The connection to use: the slot's own when it still stands, else a new one.
+    pub(super) async fn connect(&mut self, kept: Option<Connection>) -> Result<Connection, Ended> {
+        if let Some(mut connection) = kept
+            && connection.is_usable().await
+        {
+            self.tracker.reused(true);
+            (self.watcher)(Seen::Connected(None));
+            return Ok(connection);
+        }
+        let mut phases = Phases::default();
+        let (client, stamper) = (self.client, self.stamper);
+        let dialed = self.within(client.dialer.dial(stamper, &mut phases)).await;
+        self.tracker.connected(phases.dns_done_ns, phases.connected_ns, phases.tls_done_ns);
+        let dialed = dialed?.map_err(|refused| (refused.outcome, refused.detail))?;
+        let connection = self.within(Connection::handshake(dialed, client.http, stamper)).await?;
+        let connection = connection.map_err(|error| failure::classify(&error, Stage::Headers))?;
+        self.tracker.reused(false);
+        (self.watcher)(Seen::Connected(Some(phases)));
+        Ok(connection)
+    }
+
+    /// Sends the request and reads the answer to its end.
+    pub(super) async fn run(&mut self, connection: &mut Connection, prompt: &str) -> End {
+        let (answer, body) = match Box::pin(self.send(connection, prompt)).await {
+            Ok(answer) => answer,
+            Err((outcome, detail)) => return End::Failed(outcome, detail),
+        };
+        (self.watcher)(Seen::Head(&answer));
+        if let Some((outcome, detail)) = failure::refusal(&answer) {
+            let excerpt = Box::pin(self.excerpt(connection, body)).await;
+            let detail = if excerpt.is_empty() { detail } else { format!("{detail}: {excerpt}") };
+            return End::Failed(outcome, detail);
+        }
+        drop(answer);
+        match self.stream(connection, body).await {
+            Ok(()) => End::Eof,
+            Err((outcome, detail)) => End::Failed(outcome, detail),
+        }
+    }
+
+    async fn send(&mut self, connection: &mut Connection, prompt: &str) -> Result<(Response<()>, Body), Ended> {
+        let clock = self.client.clock;
+        let version = connection.version();
+        let request = self.client.template.request(version, self.tracker.plan_index(), prompt, self.tracker.task_id());
+        let handed_over_ns = clock.now();
+        // Provisional, so that the limit on the headers counts from here.
+        self.tracker.sent(handed_over_ns);
+        let answer = self.within(connection.send(request)).await;
+        let traffic = connection.traffic();
+        if version == Version::Http1 {
+            // The request is all that HTTP/1.1 writes, so its last write is the connection's last one.
+            if traffic.last_write_ns() >= handed_over_ns {
+                self.tracker.sent(traffic.last_write_ns());
+            } else {
+                self.tracker.unsent();
+            }
+        }
+        let answer = answer?.map_err(|error| lost(&error, connection))?;
+        let arrival_ns = match version {
+            Version::Http1 => connection.traffic().last_read().stamp.arrival_ns,
+            Version::Http2 => clock.now(),
+        };
+        self.tracker.headers(arrival_ns);
+        Ok(answer)
+    }
+
+    /// Reads an event stream to its end.
+    async fn stream(&mut self, connection: &mut Connection, mut body: Body) -> Result<(), Ended> {
+        let mut parser = sse::Parser::new(self.client.limits);
+        let mut before = None;
+        loop {
+            self.timer.no_later_than(self.tracker.deadline().0);
+            let piece = self.within(connection.next(&mut body)).await?;
+            let arrival = self.arrival(connection, before);
+            before = Some(arrival);
+            let ended = match (piece.map_err(|error| failure::classify(&error, Stage::Body))?, &mut body) {
+                (Piece::Read(read), Body::Http1(decoder)) => {
+                    let mut rest = read.bytes();
+                    let ended = self.feed_framed(&mut parser, decoder, &mut rest, arrival)?;
+                    if !rest.is_empty() {
+                        connection.stray_bytes();
+                    }
+                    ended
+                }
+                (Piece::Frame(frame), _) => {
+                    self.feed(&mut parser, &frame, arrival)?;
+                    false
+                }
+                (Piece::End | Piece::Read(_), _) => true,
+            };
+            if ended {
+                return self.end_of_body(&parser);
+            }
+        }
+    }
+
+    /// Takes one read of a connection; says whether the body has ended.
+    fn feed_framed(
+        &mut self,
+        parser: &mut sse::Parser,
+        decoder: &mut Decoder,
+        rest: &mut &[u8],
+        arrival: Arrival,
+    ) -> Result<bool, Ended> {
+        let broken = |error: http1::Error| failure::classify(&Error::from(error), Stage::Body);
+        if rest.is_empty() {
+            return decoder.close().map(|()| true).map_err(broken);
+        }
+        loop {
+            match decoder.next(rest).map_err(broken)? {
+                Step::Data(data) => self.feed(parser, data, arrival)?,
+                Step::More => return Ok(false),
+                Step::End => return Ok(true),
+            }
+        }
+    }
+
+    /// The stamps of the frame at hand, given those of the frame before it.
+    fn arrival(&self, connection: &Connection, before: Option<Arrival>) -> Arrival {
+        let handled_ns = self.client.clock.now();
+        match connection.version() {
+            Version::Http1 => {
+                let read = connection.traffic().last_read();
+                let Stamp { arrival_ns, kernel } = read.stamp;
+                Arrival { read: read.number, arrival_ns, earliest_ns: read.earliest_ns, handled_ns, kernel }
+            }
+            // The connection may have read on for other streams: only our own instant is surely this frame's.
+            Version::Http2 => {
+                let turn_ns = self.client.clock.turn_earliest_ns().unwrap_or(0);
+                let before_ns = before.map_or(0, |before| before.handled_ns);
+                Arrival {
+                    read: before.map_or(0, |before| before.read) + 1,
+                    arrival_ns: handled_ns,
+                    earliest_ns: turn_ns.max(before_ns).min(handled_ns),
+                    handled_ns,
+                    kernel: false,
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self, parser: &mut sse::Parser, data: &[u8], arrival: Arrival) -> Result<(), Ended> {
+        (self.watcher)(Seen::Bytes(arrival, data));
+        self.tracker.bytes(arrival, data.len());
+        let comments_before = parser.counts().comments;
+        let mut events = parser.feed(data);
+        loop {
+            let event = match events.next() {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(error) => return Err((Outcome::EventTooLarge, error.to_string())),
+            };
+            // Almost every event is valid UTF-8, and to see that is faster than to repair it.
+            let text = std::str::from_utf8(event.data()).map_or_else(|_| event.data_lossy(), Cow::Borrowed);
+            let envelope = Envelope::parse(&text)
+                .map_err(|error| (Outcome::BadEvent, format!("{error}: {}", excerpt_of(event.data()))))?;
+            self.tracker.event(&envelope, arrival, matches!(text, Cow::Owned(_)));
+            (self.watcher)(Seen::Event(arrival, &envelope, text.as_bytes()));
+        }
+        self.tracker.comments(parser.counts().comments - comments_before);
+        Ok(())
+    }
+
+    fn end_of_body(&self, parser: &sse::Parser) -> Result<(), Ended> {
+        if parser.pending() && !self.tracker.is_finished() {
+            let detail = "the body ended inside an event, before task_finished".to_owned();
+            return Err((Outcome::Truncated, detail));
+        }
+        Ok(())
+    }
+
+    /// The first bytes of an answer that is no event stream, for its explanation.
+    async fn excerpt(&mut self, connection: &mut Connection, mut body: Body) -> String {
+        let mut kept = Vec::new();
+        while kept.len() < EXCERPT_BYTES {
+            let Ok(Ok(piece)) = self.within(connection.next(&mut body)).await else { break };
+            match (&piece, &mut body) {
+                (Piece::Read(read), Body::Http1(decoder)) => {
+                    let mut rest = read.bytes();
+                    while let Ok(Step::Data(data)) = decoder.next(&mut rest) {
+                        kept.extend_from_slice(data);
+                    }
+                    // Closed, or no framing.
+                    if read.bytes().is_empty() || !rest.is_empty() {
+                        break;
+                    }
+                }
+                (Piece::Frame(frame), _) => kept.extend_from_slice(frame),
+                (Piece::End | Piece::Read(_), _) => break,
+            }
+        }
+        excerpt_of(&kept)
+    }
+
+    /// Waits for `step`, but not past the tracker's deadline nor the end of the run's drain.
+    async fn within<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut step = pin!(step);
+        loop {
+            tokio::select! {
+                biased;
+                value = step.as_mut() => return Ok(value),
+                () = self.timer.ring() => {
+                    let (at, expiry) = self.tracker.deadline();
+                    if self.client.clock.now() < at {
+                        self.timer.arm(at);
+                        continue;
+                    }
+                    return Err(match expiry {
+                        Expiry::End(outcome) => (outcome, "the limit was reached".to_owned()),
+                        Expiry::LingerOver => (Outcome::Completed, String::new()),
+                    });
+                }
+                () = self.cut.as_mut() => {
+                    return Err((Outcome::Cut, "the run's drain ended first".to_owned()));
+                }
+            }
+        }
+    }
+}
+
+/// An answer that never came; a kept connection that the server had closed is said to be one.
+fn lost(error: &Error, connection: &Connection) -> Ended {
+    let (outcome, detail) = failure::classify(error, Stage::Headers);
+    let detail = if connection.served > 0 {
+        format!("{detail} (on a reused connection; target.connection = \"new\" avoids those)")
+    } else {
+        detail
+    };
+    (outcome, detail)
+}
+
+/// The start of some bytes, printable and in one line.
+fn excerpt_of(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(EXCERPT_BYTES)];
+    String::from_utf8_lossy(head)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
