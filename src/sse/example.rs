@@ -4,6 +4,8 @@
 //! cargo run --example sse
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::future::poll_fn;
 use std::pin::Pin;
 

@@ -114,6 +114,7 @@ fn times() {
             payloads.push(Cell::measure(&corpus, stream, Feed::Reads(1400), &subjects));
         }
     }
+    print_head();
     print_framing(&framing);
     print_payloads(&payloads);
     print_goals(&framing, &payloads);
@@ -125,6 +126,21 @@ fn times() {
     println!(
         "median row. {ROUNDS} rounds ({SLOW_ROUNDS} for passes over {SLOW_S} s), each sample at least {SAMPLE_S} s."
     );
+}
+
+fn print_head() {
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor =
+        processor.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    let crates = PEERS.iter().map(|peer| peer.name).chain(["memchr", "sonic-rs", "serde_json"]);
+    let crates: Vec<_> = crates.map(|name| format!("{name} {}", version(name))).collect();
+    println!("Processor: {}. Versions: {}.\n", processor.as_deref().unwrap_or("unknown"), crates.join(", "));
+}
+
+/// The version of a crate that this was built with.
+fn version(name: &str) -> &'static str {
+    let mut lines = include_str!("../Cargo.lock").lines().skip_while(|line| *line != format!("name = \"{name}\""));
+    lines.nth(1).and_then(|line| line.split('"').nth(1)).unwrap_or("unknown")
 }
 
 fn print_framing(cells: &[Cell]) {
