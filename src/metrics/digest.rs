@@ -7,13 +7,10 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram as Hdr;
 
-use super::ledger::Ledger;
 use super::metric::{Metric, Series};
-use super::outcome::Outcome;
 use super::record::Record;
-use super::summary::{
-    Failure, Group, MetricSummary, QUANTILES, Quantile, Rates, Refused, Row, Settled, Share, Summary, Totals,
-};
+use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Refused, Row, Settled, Share, Summary};
+use super::tally::Tally;
 use crate::stats::rank::weighted_quantile;
 use crate::stats::{self, Estimate, Groups, Incidence, Observation, Sample, histogram, proportion};
 
@@ -41,14 +38,6 @@ struct Key {
     variant: String,
     completed: bool,
     group: Option<u64>,
-}
-
-/// What is summed up over the rows of one variant.
-#[derive(Debug, Clone, Default)]
-struct Tally {
-    ledger: Ledger,
-    totals: Totals,
-    in_flight_ns: u128,
 }
 
 /// One row: its observations by series, each in a word, and what tells it apart.
@@ -279,58 +268,6 @@ impl Digest {
             all.add(part).expect("every histogram has the same range and precision");
         }
         Some(all)
-    }
-}
-
-impl Tally {
-    fn add(&mut self, record: &Record) {
-        self.ledger.count(record.outcome);
-        if let Some(started_ns) = record.stamps.started_ns {
-            self.in_flight_ns += u128::from(record.stamps.last_known_ns.saturating_sub(started_ns));
-        }
-        let (totals, counts) = (&mut self.totals, &record.counts);
-        totals.events += counts.events;
-        totals.chunks += counts.chunks;
-        totals.text_bytes += counts.text_bytes;
-        totals.body_bytes += counts.body_bytes;
-        totals.reads += counts.reads;
-        totals.shared_reads += counts.shared_reads;
-        totals.comments += counts.comments;
-        totals.unknown_events += counts.unknown_events;
-        totals.foreign_events += counts.foreign_events;
-        totals.events_after_end += counts.events_after_end;
-        totals.duplicate_finishes += counts.duplicate_finishes;
-        totals.invalid_utf8 += counts.invalid_utf8;
-        totals.tool_calls += counts.tool_calls;
-        totals.tool_errors += counts.tool_errors;
-        totals.tool_unpaired += counts.tool_unpaired;
-        totals.stalls += counts.stalls;
-        totals.stalled_invocations += u64::from(counts.stalls > 0);
-        totals.stalled_ns += counts.stalled_ns;
-        totals.stamps_moved += counts.stamps_moved;
-        totals.reused_connections += u64::from(record.reused == Some(true));
-        totals.total_tokens += record.tokens.total.unwrap_or_default();
-    }
-
-    fn and(mut self, other: &Self) -> Self {
-        self.ledger.add(&other.ledger);
-        self.totals = self.totals.and(&other.totals);
-        self.in_flight_ns += other.in_flight_ns;
-        self
-    }
-
-    fn rates(&self, span_ns: u64) -> Rates {
-        if span_ns == 0 {
-            return Rates::default();
-        }
-        let seconds = span_ns as f64 / 1e9;
-        Rates {
-            started_per_s: self.ledger.started() as f64 / seconds,
-            completed_per_s: self.ledger.of(Outcome::Completed) as f64 / seconds,
-            events_per_s: self.totals.events as f64 / seconds,
-            text_bytes_per_s: self.totals.text_bytes as f64 / seconds,
-            mean_in_flight: self.in_flight_ns as f64 / span_ns as f64,
-        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod record;
 pub mod recorder;
 pub mod summary;
+mod tally;
 pub mod tracker;
 pub mod warning;
 
