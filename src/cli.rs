@@ -159,6 +159,9 @@ pub struct ProfileArgs {
     /// Never taken: a key does not belong into a process list or a shell's history.
     #[arg(long, alias = "key", alias = "token", hide = true)]
     pub api_key: Option<String>,
+    /// What must hold of the run, such as 'ttfc p95 < 3s'; once for each, in place of the profile's.
+    #[arg(long = "slo", value_name = "OBJECTIVE")]
+    pub slo: Vec<String>,
     /// Any key of the profile: --set KEY=VALUE.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

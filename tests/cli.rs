@@ -316,3 +316,18 @@ fn too_many_streams_for_the_descriptors_are_refused_with_the_number_that_fits() 
     assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
     insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: hold 500 streams at a time: the limit on open files is 100, and each stream takes 2; lower -c to 18, or raise the hard limit (ulimit -Hn)");
 }
+
+#[test]
+fn objectives_are_answered_and_decide_the_code() {
+    for (objective, code) in [("success > 50%", 0), ("goodput > 1000000/s", 99), ("success > 99.99%", 6)] {
+        let (ended, _folder) = run(&["-c", "4", "-n", "40", "--slo", objective]);
+        let screen = text(&ended.stdout);
+        // An INVALID measurement comes first, whatever it says of the objectives.
+        let code = if screen.starts_with("INVALID") { 8 } else { code };
+        assert_eq!(ended.status.code(), Some(code), "{screen}{}", text(&ended.stderr));
+        assert!(screen.contains(&format!("{objective}: ")), "{screen}");
+    }
+    let ended = output(&["run", "--slo", "ttft p95 < 3s"]);
+    assert_eq!(ended.status.code(), Some(2));
+    insta::assert_snapshot!(text(&ended.stderr), @r#"error: flag --slo: objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, answer, closing, silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s"#);
+}

@@ -31,10 +31,14 @@ pub enum Exit {
     Unreachable = 3,
     /// Nothing completed.
     NothingCompleted = 4,
+    /// An objective is neither met nor missed for certain.
+    Inconclusive = 6,
     /// The harness's own error is too large for the numbers to mean anything.
     Invalid = 8,
     /// A file or the output could not be written.
     Unwritable = 9,
+    /// An objective was missed (k6's number).
+    ObjectiveMissed = 99,
     /// Interrupted; the bundle is complete up to there.
     Interrupted = 130,
     /// Terminated; the bundle is complete up to there.

@@ -16,6 +16,7 @@ use crate::client::stamper::Figures;
 use crate::clock::Clock;
 use crate::driver::{Control, Crew, Dispatcher, Ended, Stop, Window, machine};
 use crate::metrics::certificate::ArrivalClock;
+use crate::metrics::objective::Answer;
 use crate::metrics::{Outcome, Verdict};
 use crate::profile::{Connection, Load, Plan, Profile};
 use crate::runfile::run::{Harness, Stamps, VERSION};
@@ -118,6 +119,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
         machine: provenance::machine(),
         target: endpoint.name(),
         why: profile.why.clone(),
+        objectives: profile.objectives.iter().map(ToString::to_string).collect(),
         profile: profile.resolved.0.clone(),
         seed: profile.seed.0,
         plan_hash: Plan::new(profile).hash().to_owned(),
@@ -171,7 +173,7 @@ fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> anyhow::R
     Ok(report::first_screen(run, folder, out)?)
 }
 
-/// When several hold, the first of: interrupted, nothing completed, invalid.
+/// When several hold, the first of: interrupted, nothing completed, invalid, an objective missed, one undecided.
 fn exit(run: &Run, stopped: Option<Stop>) -> Exit {
     match stopped {
         Some(Stop::Interrupt) => return Exit::Interrupted,
@@ -180,9 +182,12 @@ fn exit(run: &Run, stopped: Option<Stop>) -> Exit {
     }
     let completed = run.summary.as_ref().map_or(0, |summary| summary.overall().ledger.of(Outcome::Completed));
     let invalid = run.certificate.as_ref().is_none_or(|certificate| certificate.verdict == Verdict::Invalid);
-    match (completed, invalid) {
-        (0, _) => Exit::NothingCompleted,
-        (_, true) => Exit::Invalid,
+    let answers = run.summary.iter().flat_map(|summary| &summary.objectives).map(|judged| judged.answer);
+    match (completed, invalid, answers.max()) {
+        (0, ..) => Exit::NothingCompleted,
+        (_, true, _) => Exit::Invalid,
+        (.., Some(Answer::Fail)) => Exit::ObjectiveMissed,
+        (.., Some(Answer::Inconclusive)) => Exit::Inconclusive,
         _ => Exit::Done,
     }
 }

@@ -63,7 +63,12 @@ fn flags(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
     let given = named
         .into_iter()
         .filter_map(|(key, value, flag)| value.as_ref().map(|text| Override::new(key, text, Origin::Flag(flag))));
+    let slo = (!args.slo.is_empty()).then(|| {
+        // A list of texts is the same in JSON and in TOML.
+        let list = serde_json::Value::from(args.slo.clone()).to_string();
+        Override::new("objectives", &list, Origin::Flag("--slo"))
+    });
     let headers = args.headers.iter().map(|text| Override::header(text));
     let set = args.set.iter().map(|text| Override::set(text));
-    given.chain(headers).chain(set).collect()
+    given.chain(slo).chain(headers).chain(set).collect()
 }

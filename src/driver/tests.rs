@@ -124,6 +124,7 @@ fn manifest(profile: &Profile, workers: u32) -> Run {
         machine: Machine { system: "test".into(), kernel: None, cpu: None, cores: 1 },
         target: "mock".into(),
         why: profile.why.clone(),
+        objectives: Vec::new(),
         profile: Value::Null,
         seed: profile.seed.0,
         plan_hash: Plan::new(profile).hash().to_owned(),

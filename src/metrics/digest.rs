@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram as Hdr;
 
 use super::metric::{Metric, Series};
+use super::objective::Objective;
 use super::record::Record;
 use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Refused, Row, Settled, Share, Summary};
 use super::tally::Tally;
@@ -28,6 +29,7 @@ pub struct Digest {
     tallies: Vec<Tally>,
     warmup_rows: u64,
     failures: BTreeMap<(String, String), u64>,
+    objectives: Vec<Objective>,
     many: BTreeMap<Key, Hdr<u64>>,
 }
 
@@ -51,15 +53,17 @@ struct Packed {
     judged: bool,
     started: bool,
     stalled: bool,
+    /// Whether it completed within every latency objective.
+    good: bool,
     words: Box<[u64]>,
 }
 
 impl Digest {
-    /// Nothing yet.
+    /// Nothing yet; the summary will answer these objectives.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(objectives: Vec<Objective>) -> Self {
         let series = Series::all().into_iter().filter(|series| !series.metric.is_many()).collect();
-        Self { series, ..Self::default() }
+        Self { series, objectives, ..Self::default() }
     }
 
     /// One more row.
@@ -85,6 +89,7 @@ impl Digest {
             judged: !record.outcome.censors(),
             started: record.outcome.was_started(),
             stalled: record.counts.stalls > 0,
+            good: record.outcome.is_completed() && self.objectives.iter().all(|objective| objective.is_kept_by(record)),
             words,
         });
     }
@@ -139,8 +144,9 @@ impl Digest {
         if self.variants.len() > 1 {
             groups.extend((0..self.variants.len()).map(|variant| self.group(Some(variant), span_ns)));
         }
-        let settled = self.settled();
-        Summary { span_ns, warmup_rows: self.warmup_rows, groups, settled, failures: failures(self.failures) }
+        let objectives = self.objectives.iter().map(|objective| objective.judge(&groups[0], span_ns)).collect();
+        let (settled, failures) = (self.settled(), failures(self.failures));
+        Summary { span_ns, warmup_rows: self.warmup_rows, groups, objectives, settled, failures }
     }
 
     /// When time to finish had settled, in order of intended start.
@@ -164,7 +170,12 @@ impl Digest {
     }
 
     /// The share of rows that are `good` among those that `count`.
-    fn share(&self, variant: Option<usize>, count: fn(&Packed) -> bool, good: fn(&Packed) -> bool) -> Option<Share> {
+    fn share(
+        &self,
+        variant: Option<usize>,
+        count: impl Fn(&Packed) -> bool,
+        good: fn(&Packed) -> bool,
+    ) -> Option<Share> {
         let of = |row: &&Packed| variant.is_none_or(|variant| row.variant as usize == variant) && count(row);
         let series: Vec<bool> = self.rows.iter().filter(of).map(good).collect();
         proportion(&series).map(|of| Share { share: of.share, low: of.low, high: of.high })
@@ -197,6 +208,7 @@ impl Digest {
             rates: tally.rates(span_ns),
             success: self.share(variant, |row| row.judged, |row| row.completed),
             stalled: self.share(variant, |row| row.started, |row| row.stalled),
+            good: self.share(variant, |_| !self.objectives.is_empty(), |row| row.good),
             ledger: tally.ledger,
             totals: tally.totals,
             metrics,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
 use super::metric::Series;
+use super::objective::Judged;
 
 /// The quantiles that are reported.
 pub const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
@@ -19,6 +20,8 @@ pub struct Summary {
     pub warmup_rows: u64,
     /// All variants together first, then each one where there are several.
     pub groups: Vec<Group>,
+    /// The objectives with their answers, on all variants together.
+    pub objectives: Vec<Judged>,
     /// When time to finish had settled.
     pub settled: Settled,
     /// Why invocations failed, most frequent first.
@@ -55,6 +58,8 @@ pub struct Group {
     pub success: Option<Share>,
     /// Started invocations with at least one stall.
     pub stalled: Option<Share>,
+    /// Planned starts that completed within every latency objective; absent without such an objective.
+    pub good: Option<Share>,
     /// The metrics, in the order of reports; one without any sample is left out.
     pub metrics: Vec<MetricSummary>,
 }

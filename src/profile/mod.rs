@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::agent::Request;
+use crate::metrics::Objective;
 use crate::seed::Seed;
 
 pub mod plan;
@@ -38,6 +39,8 @@ pub struct Profile {
     pub limits: Limits,
     /// What the answers are expected to be like: for `check`, never for a measurement.
     pub expect: Expect,
+    /// What must hold of a run; none when it is only to be measured.
+    pub objectives: Vec<Objective>,
     /// A gap between chunks over this is a stall, in nanoseconds.
     pub stall_ns: u64,
     /// The embedded mock's script, used when the target is the mock.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::figures::{interval, number, quantile, rate_of_bytes, samples, share, time, title};
+use super::figures::{interval, number, quantile, rate_of_bytes, samples, share, share_interval, time, title};
 use super::table::{Table, escape_markdown};
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::summary::{Group, QUANTILES, Row};
@@ -32,6 +32,7 @@ pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut 
     for warning in &run.warnings {
         writeln!(out, "> **Warning:** {}\n", escape_markdown(&warning.to_string()))?;
     }
+    objectives(summary, out)?;
     for group in &summary.groups {
         write_group(group, summary, out)?;
     }
@@ -128,6 +129,26 @@ fn observations(group: &Group, out: &mut impl Write) -> io::Result<()> {
         table.row([name.to_owned(), count.to_string()]);
     }
     table.write_markdown(out)?;
+    writeln!(out)
+}
+
+fn objectives(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    if summary.objectives.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Objectives\n")?;
+    let mut table = Table::new(["objective", "found", "answer"]);
+    for judged in &summary.objectives {
+        table.row([judged.objective.clone(), judged.found.clone(), judged.answer.to_string()]);
+    }
+    table.write_markdown(out)?;
+    if let Some(good) = summary.overall().good {
+        writeln!(
+            out,
+            "\nGood (completed within every latency objective): {} of planned starts.",
+            share_interval(good)
+        )?;
+    }
     writeln!(out)
 }
 

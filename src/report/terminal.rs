@@ -41,6 +41,9 @@ pub fn write(
     writeln!(out)?;
     latencies(group, out)?;
     writeln!(out)?;
+    for judged in &summary.objectives {
+        writeln!(out, "{:<9} {}: {}", judged.answer.to_string(), judged.objective, judged.found)?;
+    }
     streams(summary, out)?;
     trust(certificate, out)?;
     for warning in &run.warnings {

@@ -13,9 +13,11 @@ use crate::runfile::{Run, Status};
 use crate::stats::Histogram;
 use crate::units::NS_PER_MS;
 
+const OBJECTIVES: [&str; 4] = ["ttfc p95 < 1s", "finish p95 < 999ms", "success > 99.5%", "goodput > 5/s"];
+
 /// A run of 700 invocations, of which some failed in two ways and two were cut.
 fn summary() -> Summary {
-    let mut digest = Digest::new();
+    let mut digest = Digest::new(OBJECTIVES.iter().map(|text| text.parse().expect("an objective")).collect());
     let mut gaps = Histogram::default();
     for index in 0..700_u64 {
         let mut record = Record::unstarted(index, Arc::from("base"), index * NS_PER_MS, 0, Outcome::NotStarted);
@@ -78,6 +80,7 @@ fn run() -> Run {
         machine: Machine { system: "linux-x86_64".into(), kernel: Some("6.1".into()), cpu: None, cores: 2 },
         target: "http://127.0.0.1:8080".into(),
         why: "A made-up run, to look at".into(),
+        objectives: Vec::new(),
         profile: Value::Null,
         seed: 1,
         plan_hash: "fnv1a64:0".into(),
@@ -110,6 +113,10 @@ fn the_first_screen_answers_what_its_reader_asks_first() {
     n<N: that quantile takes N independent samples; these are worth 699
     never: so many failed that this share never got there; report.md has the completed ones alone
 
+    pass      ttfc p95 < 1s: 297ms (295ms–299ms)
+    fail      finish p95 < 999ms: 1.00s (1.00s–1.00s)
+    fail      success > 99.5%: 98.71 % (97.57 %–99.41 %)
+    pass      goodput > 5/s: 377.06/s (367.55/s–385.09/s)
     streams   700 started in 1.70s, 387 in flight on average; 405 completed/s, 16212 events/s, 198 KiB/s of text
     ended     689 completed + 2 cut + 7 http_status + 2 truncated = 700 planned; success 98.7 % (97.6 %–99.4 %)
     failed    7 × http_status:503: made up: http_status:503
@@ -132,6 +139,17 @@ fn the_report_has_every_number_with_its_definition() {
     **DEGRADED** · target http://127.0.0.1:8080 · began 2026-01-01T00:00:00Z · seed 1 · plan `fnv1a64:0` · 2 workers · plimsoll 0.0.0 (0123456789ab)
 
     > **Warning:** 2 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end
+
+    ## Objectives
+
+    | objective | found | answer |
+    |---|---:|---:|
+    | ttfc p95 \< 1s | 297ms (295ms–299ms) | pass |
+    | finish p95 \< 999ms | 1.00s (1.00s–1.00s) | fail |
+    | success \> 99.5% | 98.71 % (97.57 %–99.41 %) | fail |
+    | goodput \> 5/s | 377.06/s (367.55/s–385.09/s) | pass |
+
+    Good (completed within every latency objective): 91.6 % (89.3 %–93.5 %) of planned starts.
 
     ## All invocations
 

@@ -12,6 +12,7 @@ use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
 use crate::metrics::digest::Digest;
+use crate::metrics::objective::NotAnObjective;
 use crate::metrics::summary::Settled;
 use crate::metrics::{Certificate, Ledger, Metric, Outcome, Record, Series, Summary, Warning};
 use crate::stats::littles_law;
@@ -33,6 +34,9 @@ pub enum Error {
     /// `invocations.csv` is none.
     #[error(transparent)]
     Invocations(#[from] invocations::Error),
+    /// An objective of another version.
+    #[error("read run.json: {0}")]
+    Objective(#[from] NotAnObjective),
     /// `histograms.hlog` is none.
     #[error(transparent)]
     Histograms(#[from] hlog::Error),
@@ -64,7 +68,8 @@ pub fn read_run(folder: &Path) -> Result<Run, Error> {
 /// # Errors
 /// A file is missing or broken; rows and lines that were cut off at the end are left out with a warning.
 pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
-    let mut digest = Digest::new();
+    let objectives = run.objectives.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let mut digest = Digest::new(objectives);
     let mut facts = Facts::default();
     let path = folder.join(INVOCATIONS);
     let rows = File::open(&path).map_err(|source| Error::Read { path, source })?;

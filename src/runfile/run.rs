@@ -68,6 +68,8 @@ pub struct Run {
     pub target: String,
     /// Why the workload exists.
     pub why: String,
+    /// What must hold of the run.
+    pub objectives: Vec<String>,
     /// Every key of the profile as it held, secrets hidden.
     pub profile: Value,
     /// The seed.

@@ -24,6 +24,7 @@ pub use target::MOCK_AGENT;
 use form::Form;
 
 use super::{Profile, Resolved};
+use crate::metrics::Objective;
 use crate::seed::Seed;
 
 impl Profile {
@@ -61,10 +62,26 @@ fn build(form: &mut Form, file: &str) -> Profile {
         turns,
         limits: load::limits(form),
         expect: load::expect(form),
+        objectives: objectives(form),
         stall_ns: form.number_or_default("stall"),
         mock: script::read(form),
         resolved: Resolved(form.resolved()),
     }
+}
+
+/// What must hold of a run, each read as it was written.
+fn objectives(form: &mut Form) -> Vec<Objective> {
+    let mut objectives = Vec::new();
+    for text in form.texts("objectives") {
+        match text.parse() {
+            Ok(objective) => objectives.push(objective),
+            Err(error) => {
+                let origin = form.origin("objectives").cloned();
+                form.report(origin.as_ref(), "objectives", Fault::Objective(error));
+            }
+        }
+    }
+    objectives
 }
 
 /// The file's stem as a name that is safe in a path.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::metrics::objective::NotAnObjective;
+
 /// Where a value of a profile was written; a later kind beats an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -71,6 +73,9 @@ pub enum Fault {
         /// What it can have, with an example.
         expected: String,
     },
+    /// An objective that is none.
+    #[error(transparent)]
+    Objective(NotAnObjective),
     /// Two values that cannot both hold.
     #[error("{reason}; {remedy}")]
     Contradiction {

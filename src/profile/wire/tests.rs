@@ -110,6 +110,7 @@ fn the_smallest_profile_gets_every_default() {
             response_bytes: None,
             cost_per_invocation: None,
         },
+        objectives: [],
         stall_ns: 1000000000,
     "#);
 }
