@@ -49,7 +49,7 @@ pub const TYPE: Subject = Subject { name: "framing + type", run: |reads| framing
 pub const PAYLOADS: [Subject; 6] = [
     Subject { name: "framing + sonic-rs get", run: |reads| framing(reads, sonic_get) },
     Subject { name: "framing + serde_json, type alone", run: |reads| framing(reads, serde_type) },
-    Subject { name: "framing + serde_json, envelope", run: |reads| framing(reads, envelope) },
+    Subject { name: "framing + plimsoll's envelope", run: |reads| framing(reads, envelope) },
     Subject { name: "framing + sonic-rs, full", run: |reads| framing(reads, sonic_full) },
     Subject { name: "framing + serde_json, full", run: |reads| framing(reads, serde_full) },
     Subject { name: "eventsource-stream + serde_json, full", run: peers::eventsource_stream_with_json },
@@ -117,11 +117,11 @@ fn envelope(data: &[u8]) -> usize {
     let text = std::str::from_utf8(data).expect("UTF-8");
     let envelope = Envelope::parse(text).expect("an envelope");
     black_box(&envelope);
-    serde_type_name(envelope.kind)
+    name_bytes(envelope.kind)
 }
 
-/// The length of the names that the corpora have.
-fn serde_type_name(kind: EventKind) -> usize {
+/// How long the name of a kind is, for those that the corpora have.
+fn name_bytes(kind: EventKind) -> usize {
     match kind {
         EventKind::Chunk | EventKind::Think => 5,
         EventKind::TaskCreated | EventKind::TaskUpdated | EventKind::PlanUpdated => 12,

@@ -146,7 +146,7 @@ fn version(name: &str) -> &'static str {
 fn print_framing(cells: &[Cell]) {
     let peers: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
     println!(
-        "## Framing\n\nNanoseconds an event; in brackets GB/s. The last two columns: how many times longer the fastest crate takes, and the floor.\n"
+        "## Framing\n\nNanoseconds an event; in brackets GB/s. The last two columns: the time of the fastest crate and of the floor, as multiples of plimsoll's.\n"
     );
     println!("| corpus | reads | plimsoll | memchr2 positions | {} | fastest crate | floor |", peers.join(" | "));
     println!("|{}", "---|".repeat(6 + PEERS.len()));
