@@ -42,12 +42,22 @@ pub struct RunArgs {
     /// The folder that the run bundle is made in.
     #[arg(long, default_value = "reports")]
     pub out: PathBuf,
+    /// Exit with 8 unless the measurement is at least this good.
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    pub require: Option<Require>,
     /// No progress; the report alone.
     #[arg(long)]
     pub quiet: bool,
     /// The summary as JSON on standard output; everything else goes to standard error.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How good a measurement must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Require {
+    /// TRUSTED; DEGRADED is as bad as INVALID then.
+    Trusted,
 }
 
 /// A bundle and how to show it.

@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 use super::endpoint::Endpoint;
 use super::progress::Progress;
 use super::{Exit, provenance, report, signals};
-use crate::cli::RunArgs;
+use crate::cli::{Require, RunArgs};
 use crate::client::stamper::Figures;
 use crate::clock::Clock;
 use crate::driver::{Control, Crew, Dispatcher, Ended, Stop, Window, machine};
@@ -60,7 +60,7 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     bundle.write_run(&manifest).context("failed to end the run")?;
     report::write_files(bundle.folder(), &manifest)?;
     show(&manifest, bundle.folder(), args.json, out)?;
-    Ok(exit(&manifest, stopped))
+    Ok(exit(&manifest, stopped, args.require))
 }
 
 fn workers(load: &Load) -> u32 {
@@ -174,16 +174,17 @@ fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> anyhow::R
 }
 
 /// When several hold, the first of: interrupted, nothing completed, invalid, an objective missed, one undecided.
-fn exit(run: &Run, stopped: Option<Stop>) -> Exit {
+fn exit(run: &Run, stopped: Option<Stop>, require: Option<Require>) -> Exit {
     match stopped {
         Some(Stop::Interrupt) => return Exit::Interrupted,
         Some(Stop::Terminate) => return Exit::Terminated,
         None => {}
     }
     let completed = run.summary.as_ref().map_or(0, |summary| summary.overall().ledger.of(Outcome::Completed));
-    let invalid = run.certificate.as_ref().is_none_or(|certificate| certificate.verdict == Verdict::Invalid);
+    let verdict = run.certificate.as_ref().map_or(Verdict::Invalid, |certificate| certificate.verdict);
+    let worst = if require == Some(Require::Trusted) { Verdict::Trusted } else { Verdict::Degraded };
     let answers = run.summary.iter().flat_map(|summary| &summary.objectives).map(|judged| judged.answer);
-    match (completed, invalid, answers.max()) {
+    match (completed, verdict > worst, answers.max()) {
         (0, ..) => Exit::NothingCompleted,
         (_, true, _) => Exit::Invalid,
         (.., Some(Answer::Fail)) => Exit::ObjectiveMissed,
