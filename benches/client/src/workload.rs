@@ -32,9 +32,12 @@ const fn paced(name: &'static str, streams: usize, gap_ms: u64) -> Workload {
 }
 
 pub const ALL: &[Workload] = &[
-    paced("paced-100", 100, 20),
     paced("paced-1000", 1_000, 20),
     paced("paced-10000", 10_000, 250),
+    // The same rate of events over more and more streams.
+    paced("rate-100", 100, 5),
+    paced("rate-1000", 1_000, 50),
+    paced("rate-10000", 10_000, 500),
     Workload {
         name: "unpaced",
         streams: 64,

@@ -1,8 +1,8 @@
 //! HTTP/1.1 as an invocation needs it: one request, one streamed answer, on a byte stream that we own.
 //!
-//! hyper's connection holds three buffers a stream (25 KiB, 13 of them resident while nothing happens), and hands a body
-//! over chunk by chunk through a channel; both are what a harness with ten thousand streams and a small chunk an event
-//! can't afford. Here the body is read into one buffer that all streams of a worker share, and events borrow from it.
+//! hyper's connection allocates three buffers a stream (25 KiB, 15 of them resident while nothing happens), and hands a
+//! body over chunk by chunk through a channel; neither is what a harness with ten thousand streams and a small chunk an
+//! event can afford. Here the body is read into one buffer that all streams of a worker share, and events borrow from it.
 //! The head is parsed by hyper's own parser (`httparse`), and what comes out is tested against hyper itself. Never done
 //! here: pooling, resending, following, decompressing.
 
