@@ -13,6 +13,13 @@ pub(super) struct Key {
     number: u64,
 }
 
+impl Key {
+    /// Whether its deadline has come.
+    pub(super) fn is_due(self, now_ns: u64) -> bool {
+        self.at_ns <= now_ns
+    }
+}
+
 /// Deadlines with something to give out at each.
 #[derive(Debug)]
 pub(super) struct Deadlines<T> {
@@ -48,7 +55,7 @@ impl<T> Deadlines<T> {
     /// Moves what is due by now to the end of `due`, earliest first.
     pub(super) fn take_due(&mut self, now_ns: u64, due: &mut Vec<T>) {
         while let Some(first) = self.queue.first_entry()
-            && first.key().at_ns <= now_ns
+            && first.key().is_due(now_ns)
         {
             due.push(first.remove());
         }

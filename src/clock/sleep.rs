@@ -43,15 +43,14 @@ impl Future for Sleep {
         match &mut self.0 {
             #[cfg(target_os = "linux")]
             State::Fine { at_ns, registration } => {
-                let now_ns = super::monotonic_ns();
-                if now_ns >= *at_ns {
-                    *registration = None;
-                    return Poll::Ready(());
-                }
-                if registration.as_ref().is_some_and(|known| known.wakes(cx.waker())) {
+                if registration.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                     return Poll::Pending;
                 }
                 *registration = None;
+                let now_ns = super::monotonic_ns();
+                if now_ns >= *at_ns {
+                    return Poll::Ready(());
+                }
                 match Registration::new(*at_ns, cx.waker()) {
                     Ok(new) => *registration = Some(new),
                     // Out of descriptors, most likely: late by a millisecond is better than never.

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -27,6 +28,9 @@ thread_local! {
 #[derive(Debug)]
 struct Sleeper {
     timer: TimerFd,
+    /// Up to which deadline everybody has been woken, in nanoseconds; the end of time when the runtime is gone and nobody
+    /// will wake anyone here any more.
+    woken_ns: AtomicU64,
     /// Never held while a waker is woken or dropped: both may drop a sleeping task, which comes back here to cancel.
     waiting: Mutex<Waiting>,
 }
@@ -36,8 +40,6 @@ struct Waiting {
     deadlines: Deadlines<Waker>,
     /// What the descriptor is set to.
     armed_ns: Option<u64>,
-    /// The runtime is gone: nobody will wake anyone here.
-    closed: bool,
 }
 
 /// A sleeper's place on a runtime's timer; dropping it cancels.
@@ -59,9 +61,9 @@ impl Registration {
         Ok(Self { sleeper, key, waker: waker.clone() })
     }
 
-    /// Whether it will still wake this one.
-    pub(super) fn wakes(&self, waker: &Waker) -> bool {
-        self.waker.will_wake(waker) && !self.sleeper.lock().closed
+    /// Whether it has yet to wake this one; a stream that is polled for other reasons asks often.
+    pub(super) fn will_wake(&self, waker: &Waker) -> bool {
+        self.waker.will_wake(waker) && !self.key.is_due(self.sleeper.woken_ns.load(Ordering::Acquire))
     }
 }
 
@@ -77,10 +79,11 @@ impl Sleeper {
     fn of_this_runtime() -> io::Result<Arc<Self>> {
         let handle = Handle::current();
         SLEEPERS.with_borrow_mut(|known| {
-            if let Some(found) = known.iter().find(|(id, _)| *id == handle.id()).and_then(|(_, weak)| weak.upgrade()) {
-                return Ok(found);
+            let found = known.iter().find(|(id, _)| *id == handle.id()).and_then(|(_, weak)| weak.upgrade());
+            if let Some(open) = found.filter(|sleeper| !sleeper.is_closed()) {
+                return Ok(open);
             }
-            known.retain(|(_, weak)| weak.strong_count() > 0);
+            known.retain(|(id, weak)| weak.strong_count() > 0 && *id != handle.id());
             let new = Self::start(&handle)?;
             known.push((handle.id(), Arc::downgrade(&new)));
             Ok(new)
@@ -91,9 +94,13 @@ impl Sleeper {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         // tokio's own wrapper of any descriptor can't be made without `unsafe`; the reading end of a pipe takes one.
         let expiries = Receiver::from_owned_fd_unchecked(timer.as_fd().try_clone_to_owned()?)?;
-        let sleeper = Arc::new(Self { timer, waiting: Mutex::default() });
+        let sleeper = Arc::new(Self { timer, woken_ns: AtomicU64::new(0), waiting: Mutex::default() });
         handle.spawn(wake_the_due(expiries, Closing(Arc::clone(&sleeper))));
         Ok(sleeper)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.woken_ns.load(Ordering::Acquire) == u64::MAX
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -112,6 +119,7 @@ impl Sleeper {
     fn take_due(&self, now_ns: u64, due: &mut Vec<Waker>) -> io::Result<()> {
         let mut waiting = self.lock();
         waiting.deadlines.take_due(now_ns, due);
+        self.woken_ns.store(now_ns, Ordering::Release);
         waiting.armed_ns = waiting.deadlines.next_ns();
         waiting.armed_ns.map_or(Ok(()), |at_ns| self.arm(at_ns))
     }
@@ -132,7 +140,7 @@ impl Drop for Closing {
         let mut left = Vec::new();
         {
             let mut waiting = self.0.lock();
-            waiting.closed = true;
+            self.0.woken_ns.store(u64::MAX, Ordering::Release);
             waiting.deadlines.take_due(u64::MAX, &mut left);
         }
         left.into_iter().for_each(Waker::wake);
