@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::profile::script::FaultKind;
 use crate::units;
 
 /// Load-testing and latency benchmark harness for streaming AI agents.
@@ -26,6 +27,7 @@ pub enum Command {
     /// Validate a profile; sends nothing.
     Check(ProfileArgs),
     /// Serve a mock agent: the documented API with scripted timing, faults and capacity.
+    #[command(after_long_help = faults())]
     Mock(MockArgs),
     /// Render a run bundle again, also one whose run was killed.
     Report(ReportArgs),
@@ -95,6 +97,13 @@ pub struct SseArgs {
     /// The longest line, and the largest event.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
     pub limit: usize,
+}
+
+/// The kinds of faults that a script can plant.
+fn faults() -> String {
+    let line = |kind: &FaultKind| format!("\n  {:<22}{}", kind.word(), kind.meaning());
+    let lines: String = FaultKind::ALL.iter().map(line).collect();
+    format!("Faults of a script, each with a `probability` or `at` plan indices:{lines}")
 }
 
 /// What is probed, and what is kept of it.

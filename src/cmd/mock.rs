@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
@@ -31,6 +32,7 @@ pub fn run(args: &MockArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     if let Some(path) = &args.log {
         logs = logs.requests(create(path)?);
     }
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let options = Options { listen: args.listen, tls: args.tls || args.tls_ca.is_some() };
     let mock = Mock::logging(&script, Seed(args.seed), &options, logs).context("failed to start the mock")?;
@@ -44,6 +46,14 @@ pub fn run(args: &MockArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     report(&mock.stop(), out)?;
     finished.context("failed to write a log of the mock")?;
     Ok(Exit::Done)
+}
+
+/// Lets the mock hold as many connections as the system allows this process at all.
+fn raise_descriptors() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Where that is refused, accepting waits until a connection is free.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// Reads a script file, or takes the built-in script.

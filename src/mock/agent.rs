@@ -49,7 +49,7 @@ pub struct Served {
     pub not_completed: u64,
     /// Invocations that a fault of the script answered or broke off.
     pub broken: u64,
-    /// Invocations whose client hung up before the end.
+    /// Invocations whose client hung up before the end, whatever came of their task.
     pub hung_up: u64,
     /// Requests that were refused, by the script's limits or for what they asked.
     pub refused: u64,
@@ -78,8 +78,8 @@ pub(super) fn count(counter: &AtomicU64, by: u64) {
 pub(super) fn load(script: &Script) -> Result<Vec<Recording>, Error> {
     let files = script.replay.as_ref().map(|replay| &replay.files[..]).unwrap_or_default();
     let read = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        Recording::read(&text).map_err(|source| Error::Recording { path: path.clone(), source })
+        let text = std::fs::read_to_string(path).map_err(|why| Error::Read { path: path.clone(), why })?;
+        Recording::read(&text).map_err(|why| Error::Recording { path: path.clone(), why })
     };
     files.iter().map(read).collect()
 }
@@ -181,9 +181,8 @@ impl Agent {
         count(
             match ended {
                 Ended::Finished(Status::Completed) => &served.completed,
-                Ended::Finished(_) => &served.not_completed,
+                Ended::Finished(_) | Ended::HungUp => &served.not_completed,
                 Ended::Broken => &served.broken,
-                Ended::HungUp => &served.hung_up,
             },
             1,
         );

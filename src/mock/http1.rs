@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::agent::Agent;
 use super::api::{self, Answer};
+use super::batch::empty;
 use super::http2;
 use super::outlet::{Link, Nobody, Outlet};
 use super::stage;
@@ -48,7 +49,8 @@ pub(super) async fn serve(link: impl Link, agent: Arc<Agent>) {
         Connection { link, inbox: Vec::new(), outbox: Vec::new(), knows_chunks: true, keep_alive: true };
     // Whatever breaks a connection is the client's to notice.
     if connection.serve(&agent).await.is_ok_and(|next| next == Next::Http2) {
-        http2::serve(connection.inbox, connection.link, agent).await;
+        // In a box, as all that is rare here: a stream's task is not to be as large as the largest of these.
+        Box::pin(http2::serve(connection.inbox, connection.link, agent)).await;
     }
 }
 
@@ -69,7 +71,7 @@ impl<L: Link> Connection<L> {
             return Ok(Next::Http2);
         }
         while self.keep_alive {
-            let request = match self.read_request().await? {
+            let request = match Box::pin(self.read_request()).await? {
                 None => return Ok(Next::Nothing),
                 Some(Ok(request)) => request,
                 Some(Err(Wrong(status))) => {
@@ -112,7 +114,7 @@ impl<L: Link> Connection<L> {
             Answer::Whole(response) => self.write_whole(&response).await,
             Answer::Task(booking) => {
                 let id = Arc::clone(&booking.begun.id);
-                stage::perform(agent, &mut Nobody, *booking).await;
+                Box::pin(stage::perform(agent, &mut Nobody, *booking)).await;
                 self.write_whole(&api::task(agent, &id)).await
             }
             Answer::Begun(booking) => {
@@ -284,7 +286,7 @@ impl<L: Link> Connection<L> {
 
     async fn send(&mut self) -> io::Result<()> {
         let sent = self.link.write_all(&self.outbox).await;
-        self.outbox.clear();
+        empty(&mut self.outbox);
         sent?;
         self.link.flush().await
     }

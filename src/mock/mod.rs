@@ -25,6 +25,7 @@ use crate::seed::Seed;
 mod agent;
 mod api;
 mod ask;
+mod batch;
 mod flaws;
 mod http1;
 mod http2;
@@ -53,28 +54,28 @@ pub use logs::Logs;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The address can't be listened on.
-    #[error("listen on {address}: {source}{}", remedy(source))]
+    #[error("listen on {address}: {why}{}", remedy(why))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// Why not.
-        source: io::Error,
+        why: io::Error,
     },
     /// A recording can't be read.
-    #[error("read the recording {}: {source}; check replay.files, which count from the working directory", path.display())]
+    #[error("read the recording {}: {why}; check replay.files, which count from the working directory", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        why: io::Error,
     },
     /// A file is no recording.
-    #[error("replay {}: {source}", path.display())]
+    #[error("replay {}: {why}", path.display())]
     Recording {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: recording::Error,
+        why: recording::Error,
     },
     /// No certificate could be made.
     #[error("make a certificate for the mock: {0}")]
@@ -135,8 +136,7 @@ impl Mock {
     /// # Errors
     /// The address can't be listened on, or the thread does not start.
     pub fn logging(script: &Script, seed: Seed, options: &Options, logs: Logs) -> Result<Self, Error> {
-        let listener =
-            server::listen(options.listen).map_err(|source| Error::Listen { address: options.listen, source })?;
+        let listener = server::listen(options.listen).map_err(|why| Error::Listen { address: options.listen, why })?;
         let address = listener.local_addr().map_err(Error::Start)?;
         let recordings = agent::load(script)?;
         let agent = Agent::replaying(script.clone(), seed, Clock::start(), logs, recordings);

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::agent::Agent;
+use super::batch::empty;
 use super::performance::{Call, What};
 use super::stage::{Booking, TRIMMED_CHARS};
 use super::task::{Uuid, View};
@@ -125,7 +126,7 @@ impl<'a> Writer<'a> {
     }
 
     fn open(&mut self, kind: &str, now: Stamp) {
-        self.payload.clear();
+        empty(&mut self.payload);
         self.payload.extend_from_slice(b"{\"type\":\"");
         self.payload.extend_from_slice(kind.as_bytes());
         self.payload.extend_from_slice(self.ids.as_bytes());

@@ -3,7 +3,7 @@
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::agent::Agent;
+use super::agent::{Agent, count};
 use super::outlet::Outlet;
 use super::stage::Ended;
 use super::task::Status;
@@ -27,11 +27,13 @@ pub(super) async fn perform<O: Outlet>(
         if !wait(agent, outlet, started_ns.saturating_add(scaled(piece.at_ns, speed))).await
             || outlet.write(&piece.bytes).await.is_err()
         {
+            count(&agent.counters().hung_up, 1);
             return Ended::HungUp;
         }
     }
     let end_ns = recording.end_ns.or(recording.pieces.last().map(|piece| piece.at_ns)).unwrap_or_default();
     if !wait(agent, outlet, started_ns.saturating_add(scaled(end_ns, speed))).await || outlet.end(b"").await.is_err() {
+        count(&agent.counters().hung_up, 1);
         return Ended::HungUp;
     }
     Ended::Finished(Status::Completed)

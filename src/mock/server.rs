@@ -67,10 +67,11 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, agent: Arc
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else { return http1::serve(stream, agent).await };
     // A client that does not trust the certificate is told so by its own side.
-    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let Ok(stream) = Box::pin(acceptor.accept(stream)).await else { return };
+    // In boxes: a plain connection's task is not to be as large as the largest of these.
     if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2) {
-        http2::serve(Vec::new(), stream, agent).await;
+        Box::pin(http2::serve(Vec::new(), stream, agent)).await;
     } else {
-        http1::serve(stream, agent).await;
+        Box::pin(http1::serve(stream, agent)).await;
     }
 }

@@ -75,13 +75,13 @@ pub(super) fn list(agent: &Agent, asked: &str, agent_id: Option<&str>) -> Result
     let total = found.len() as u64;
     let skip = usize::try_from((page - 1).saturating_mul(per_page)).unwrap_or(usize::MAX);
     let items = found.iter().skip(skip).take(usize::try_from(per_page).unwrap_or(usize::MAX));
-    let items: Vec<Value> = items.map(|(id, turn)| item(agent, id, turn, user(turn))).collect();
+    let items: Vec<Value> = items.map(|(id, turn)| item(agent, id, turn, user(turn).as_deref())).collect();
     Ok(told(&json!({
         "items": items, "total": total, "page": page, "per_page": per_page, "total_pages": total.div_ceil(per_page),
     })))
 }
 
-fn item(agent: &Agent, id: &str, turn: &Turn, user_id: Option<String>) -> Value {
+fn item(agent: &Agent, id: &str, turn: &Turn, user_id: Option<&str>) -> Value {
     let updated = turn.finished.or(turn.started).unwrap_or(turn.created);
     json!({
         "id": id, "agent_id": turn.ask.agent_id, "user_id": user_id,

@@ -630,7 +630,7 @@ fn the_measured_capacity_is_the_computed_one() {
     // Ten clients at three slots: the slots are always busy, so what is served in a time is the capacity.
     let text = "first_chunk = { exponential = \"400ms\" }\nchunks = { uniform = [1, 9] }\ngap = \"25ms\"\nservice = { slots = 3 }";
     let capacity = crate::profile::script::Capacity::of(&script(text), crate::profile::script::Scale::default());
-    const SECONDS: u64 = 3_000;
+    const SECONDS: u64 = 1_000;
     let completed = in_virtual_time(async |clock| {
         let agent = Agent::new(script(text), Seed(1), clock);
         for _ in 0..10 {
@@ -647,7 +647,7 @@ fn the_measured_capacity_is_the_computed_one() {
         agent.served().completed
     });
     let expected = capacity.per_second().expect("a limit") * SECONDS as f64;
-    assert!((completed as f64 / expected - 1.0).abs() < 0.03, "{completed} against {expected}");
+    assert!((completed as f64 / expected - 1.0).abs() < 0.04, "{completed} against {expected}");
 }
 
 /// An invocation over HTTP/2: the status, the types of the events, and how the body ended.
@@ -753,4 +753,36 @@ fn a_client_that_never_reads_holds_nobody_up_and_grows_no_memory() {
         assert_eq!(read(&mut io, clock).await.status(), "200");
         assert_eq!(agent.served().events, 0, "the stream stands still at the pipe's 4 KiB");
     });
+}
+
+#[test]
+fn a_task_goes_on_when_its_client_hangs_up_or_is_stopped_as_the_script_says() {
+    for (hang_up, expected) in [("continue", "completed"), ("stop", "stopped")] {
+        in_virtual_time(async |clock| {
+            let text = format!("first_chunk = \"10s\"\nping = \"1s\"\n[shape]\nhang_up = \"{hang_up}\"");
+            let agent = Agent::new(script(&text), Seed(1), clock);
+            let mut io = connect(&agent);
+            let body = r#"{"input":{"text":"Hi"},"id":"t1"}"#;
+            let invocation = request("POST", "/v1/agents/a1/invoke/stream", "", body);
+            io.write_all(invocation.as_bytes()).await.expect("the pipe stands");
+            clock.sleep_until(NS_PER_S / 2).await;
+            drop(io);
+            let mut other = connect(&agent);
+            for (at_s, status) in [(5, if hang_up == "stop" { "stopped" } else { "executing" }), (11, expected)] {
+                clock.sleep_until(at_s * NS_PER_S).await;
+                other.write_all(request("GET", "/v1/tasks/t1", "", "").as_bytes()).await.expect("the pipe stands");
+                assert_eq!(read(&mut other, clock).await.json()["status"], status, "{hang_up} at {at_s} s");
+            }
+            let served = agent.served();
+            assert_eq!((served.hung_up, served.completed + served.not_completed), (1, 1));
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_waits_is_small() {
+    let agent = Agent::new(script(""), Seed(1), Clock::start());
+    let (_, theirs) = tokio::io::duplex(1);
+    let future = serve_pipe(theirs, agent);
+    assert!(size_of_val(&future) <= 4 << 10, "{} bytes", size_of_val(&future));
 }

@@ -46,7 +46,6 @@ pub(super) fn identity(address: IpAddr) -> Result<Identity, String> {
     Ok(Identity { acceptor: TlsAcceptor::from(Arc::new(config)), authority_pem })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
 fn told(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
