@@ -42,9 +42,9 @@ pub fn run(args: &MockArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     }
     greet(&mock, args, &script, out)?;
     runtime.block_on(stopped())?;
-    let finished = mock.finish_logs();
+    let agent = mock.agent();
     report(&mock.stop(), out)?;
-    finished.context("failed to write a log of the mock")?;
+    agent.finish_logs().context("failed to write a log of the mock")?;
     Ok(Exit::Done)
 }
 

@@ -181,18 +181,16 @@ impl Mock {
         self.agent.served()
     }
 
-    /// Stops it: nothing more is accepted, open streams are broken off, logs are written out.
+    /// Stops it: nothing more is accepted, and open streams are broken off.
     pub fn stop(mut self) -> Served {
         self.halt();
         self.agent.served()
     }
 
-    /// Writes the logs out, as far as they go.
-    ///
-    /// # Errors
-    /// A log could not be written.
-    pub fn finish_logs(&self) -> io::Result<()> {
-        self.agent.finish_logs()
+    /// The agent behind it, whose logs are written out once the mock has stopped.
+    #[must_use]
+    pub fn agent(&self) -> Arc<Agent> {
+        Arc::clone(&self.agent)
     }
 
     fn halt(&mut self) {
