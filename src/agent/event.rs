@@ -60,17 +60,19 @@ pub struct Envelope<'a> {
     pub kind: EventKind,
     /// The task that it belongs to.
     pub task_id: Option<Cow<'a, str>>,
+    /// When the server says that it happened, as it wrote it; absent when it is no plain text.
+    pub time: Option<&'a str>,
     /// Its data as JSON text, not decoded; absent when it is `null`.
     pub data: Option<&'a str>,
 }
 
 /// A tool call as its request and its result have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolCall {
+pub struct ToolCall<'a> {
     /// What pairs a result with its request.
-    pub request_id: String,
+    pub request_id: Cow<'a, str>,
     /// The tool's name, else its operation's.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// The result is an error.
     pub is_error: bool,
 }
@@ -82,7 +84,15 @@ struct WireEnvelope<'a> {
     #[serde(borrow, default)]
     task_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    time: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireAuth<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +181,7 @@ impl<'a> Envelope<'a> {
         Ok(Self {
             kind: EventKind::of(&wire.kind),
             task_id: task_id.map(|id| id.0),
+            time: wire.time.and_then(|time| plain_text(time.get())),
             data: wire.data.map(RawValue::get),
         })
     }
@@ -179,10 +190,9 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn chunk_text(&self) -> Option<Cow<'a, str>> {
         let data = self.data?;
-        match data.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            // Valid JSON between quotes and without a backslash is the text itself.
-            Some(text) if !text.contains('\\') => Some(Cow::Borrowed(text)),
-            _ => serde_json::from_str::<Borrowed<'a>>(data).ok().map(|text| text.0),
+        match plain_text(data) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => serde_json::from_str::<Borrowed<'a>>(data).ok().map(|text| text.0),
         }
     }
 
@@ -194,14 +204,27 @@ impl<'a> Envelope<'a> {
 
     /// The tool call in `data`; none when it has no `request_id`.
     #[must_use]
-    pub fn tool_call(&self) -> Option<ToolCall> {
+    pub fn tool_call(&self) -> Option<ToolCall<'a>> {
         let wire: WireToolCall<'a> = serde_json::from_str(self.data?).ok()?;
         Some(ToolCall {
-            request_id: wire.request_id.into_owned(),
-            name: wire.tool_name.or(wire.operation_id).unwrap_or_default().into_owned(),
+            request_id: wire.request_id,
+            name: wire.tool_name.or(wire.operation_id).unwrap_or_default(),
             is_error: wire.is_error.unwrap_or_default(),
         })
     }
+
+    /// Whether `data` asks for a login, which is then waited for.
+    #[must_use]
+    pub fn asks_for_login(&self) -> bool {
+        let wire = self.data.and_then(|data| serde_json::from_str::<WireAuth<'a>>(data).ok());
+        wire.and_then(|wire| wire.kind).is_some_and(|kind| kind == "login_required")
+    }
+}
+
+/// The text of a JSON string without escapes.
+fn plain_text(json: &str) -> Option<&str> {
+    // Valid JSON between quotes and without a backslash is the text itself.
+    json.strip_prefix('"')?.strip_suffix('"').filter(|text| !text.contains('\\'))
 }
 
 /// A JSON string, borrowed where it has no escapes.
@@ -235,7 +258,7 @@ mod tests {
             r#"{"type":"tool_call_result","data":{"request_id":"r","operation_id":"op","tool_name":null,"is_error":true}}"#,
         );
         let read = call.tool_call().expect("a tool call");
-        assert_eq!((read.request_id.as_str(), read.name.as_str(), read.is_error), ("r", "op", true));
+        assert_eq!((&*read.request_id, &*read.name, read.is_error), ("r", "op", true));
         let done = parse(
             r#"{"type":"task_finished","data":{"id":"t","status":"completed","result":"ok","_result_truncated":true,"tokens":{"total_tokens":7}}}"#,
         );
@@ -244,6 +267,29 @@ mod tests {
         assert_eq!(task.tokens.and_then(|tokens| tokens.total), Some(7));
         let compaction = parse(r#"{"type":"task_compactization","data":{"type":"retry","data":{}}}"#);
         assert_eq!(compaction.kind, EventKind::Other);
+    }
+
+    #[test]
+    fn a_login_is_asked_for_until_another_word_comes() {
+        let asks = |data: &str| parse(&format!(r#"{{"type":"auth_event","data":{data}}}"#)).asks_for_login();
+        assert!(asks(r#"{"type":"login_required","data":{"url":"https://a"}}"#));
+        assert!(!asks(r#"{"type":"token_ready","data":{}}"#) && !asks("null") && !asks("\"login_required\""));
+    }
+
+    #[test]
+    fn the_servers_time_is_read_as_it_stands() {
+        let time = |value: &str| {
+            let (plain, full) = (
+                format!(r#"{{"type":"chunk","time":{value}}}"#),
+                format!(r#"{{"type":"think","time":{value},"data":[7]}}"#),
+            );
+            let read = [plain, full].map(|payload| parse(&payload).time.map(str::to_owned));
+            assert_eq!(read[0], read[1], "{value}");
+            read[0].clone()
+        };
+        assert_eq!(time(r#""2026-03-23T00:46:03Z""#).as_deref(), Some("2026-03-23T00:46:03Z"));
+        assert_eq!(time("null"), None);
+        assert_eq!(time("true"), None);
     }
 
     #[test]

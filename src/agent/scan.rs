@@ -16,7 +16,7 @@ pub(super) fn scan(payload: &str) -> Option<Envelope<'_>> {
         return None;
     }
     let mut rest = Rest { text: payload, at: 0 };
-    let (mut kind, mut task_id, mut data) = (None, None, None);
+    let (mut kind, mut task_id, mut time, mut data) = (None, None, None, None);
     rest.take(b'{')?;
     loop {
         let key = rest.string()?;
@@ -26,8 +26,9 @@ pub(super) fn scan(payload: &str) -> Option<Envelope<'_>> {
             // A key that comes twice is an error.
             "type" if kind.is_none() => kind = Some(EventKind::of(value.plain_text()?)),
             "task_id" if task_id.is_none() => task_id = Some(value),
+            "time" if time.is_none() => time = Some(value),
             "data" if data.is_none() => data = Some(value),
-            "type" | "task_id" | "data" => return None,
+            "type" | "task_id" | "time" | "data" => return None,
             _ => {}
         }
         if rest.take(b',').is_none() {
@@ -43,7 +44,12 @@ pub(super) fn scan(payload: &str) -> Option<Envelope<'_>> {
         Some(value) => value.plain_text(),
         None => None,
     };
-    Some(Envelope { kind: kind?, task_id: task_id.map(Cow::Borrowed), data: data.and_then(Value::raw) })
+    Some(Envelope {
+        kind: kind?,
+        task_id: task_id.map(Cow::Borrowed),
+        time: time.and_then(Value::plain_text),
+        data: data.and_then(Value::raw),
+    })
 }
 
 /// A value of a plain event.
@@ -138,8 +144,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// What both ways to read an envelope are compared by.
-    fn told<'a>(envelope: &'a Envelope<'_>) -> (EventKind, Option<&'a str>, Option<&'a str>) {
-        (envelope.kind, envelope.task_id.as_deref(), envelope.data)
+    fn told<'a>(envelope: &'a Envelope<'_>) -> (EventKind, [Option<&'a str>; 3]) {
+        (envelope.kind, [envelope.task_id.as_deref(), envelope.time, envelope.data])
     }
 
     fn agrees(payload: &str) -> bool {

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::time::unix_ns;
+
 /// Where a task is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
@@ -46,6 +48,19 @@ pub struct Task {
     pub result: Option<String>,
     /// Tokens, when the agent counts them.
     pub tokens: Option<Tokens>,
+    /// The server's own account of when.
+    pub times: Times,
+}
+
+/// When a task was created, taken up and ended, by the server's clock: nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// `created_at`.
+    pub created_unix_ns: Option<u64>,
+    /// `started_at`.
+    pub started_unix_ns: Option<u64>,
+    /// `finished_at`.
+    pub finished_unix_ns: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +73,12 @@ struct WireTask {
     result: Value,
     #[serde(default)]
     tokens: Value,
+    #[serde(default)]
+    created_at: Value,
+    #[serde(default)]
+    started_at: Value,
+    #[serde(default)]
+    finished_at: Value,
 }
 
 impl Status {
@@ -88,7 +109,14 @@ impl Task {
             completion: count("completion_tokens"),
             total: count("total_tokens"),
         });
+        let at = |value: &Value| value.as_str().and_then(unix_ns);
+        let times = Times {
+            created_unix_ns: at(&wire.created_at),
+            started_unix_ns: at(&wire.started_at),
+            finished_unix_ns: at(&wire.finished_at),
+        };
         Some(Self {
+            times,
             id: wire.id.as_str().map(str::to_owned),
             status: Status::of(wire.status.as_str().unwrap_or_default()),
             result: wire.result.as_str().map(str::to_owned),

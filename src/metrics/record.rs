@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::outcome::Outcome;
-use crate::agent::Tokens;
+use super::parts::PartTimes;
+use super::tools::ToolTime;
+use crate::agent::{Times, Tokens};
 
 /// The instants of one invocation, in nanoseconds since the run's origin; what did not happen is absent.
 ///
@@ -71,6 +73,8 @@ pub struct Counts {
     pub events_after_end: u64,
     /// Further own `task_finished` events.
     pub duplicate_finishes: u64,
+    /// Further own `task_created` events.
+    pub duplicate_creations: u64,
     /// Events whose SSE data was no valid UTF-8.
     pub invalid_utf8: u64,
     /// Tool calls asked for.
@@ -79,6 +83,8 @@ pub struct Counts {
     pub tool_errors: u64,
     /// Tool requests without a result, and results without a request.
     pub tool_unpaired: u64,
+    /// Paired calls over the number whose times are kept.
+    pub tool_untimed: u64,
     /// Gaps over the profile's stall threshold.
     pub stalls: u64,
     /// Time in those gaps, in nanoseconds.
@@ -94,8 +100,23 @@ pub struct Longest {
     pub gap_ns: Option<u64>,
     /// Between neighbouring body bytes.
     pub silence_ns: Option<u64>,
+    /// Between neighbouring events: over the silence by what comments alone filled.
+    pub event_silence_ns: Option<u64>,
     /// From the arrival of an event to its handling: the client's own lag.
     pub client_lag_ns: Option<u64>,
+}
+
+/// When events happened by the server's own clock: their `time`, in nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServerStamps {
+    /// Of `task_created`.
+    pub created_unix_ns: Option<u64>,
+    /// Of the first `task_updated` with status `executing`.
+    pub executing_unix_ns: Option<u64>,
+    /// Of the first `chunk` with text.
+    pub first_chunk_unix_ns: Option<u64>,
+    /// Of the own `task_finished`.
+    pub finished_unix_ns: Option<u64>,
 }
 
 /// One planned start and what became of it: a row of `invocations.csv`.
@@ -127,6 +148,18 @@ pub struct Record {
     pub counts: Counts,
     /// The longest waits.
     pub longest: Longest,
+    /// Every instant from its start to its end, by label.
+    pub parts: PartTimes,
+    /// The gaps that were stalls, by label.
+    pub stalled: PartTimes,
+    /// The part `tool` by the tool's name.
+    pub tools: Vec<ToolTime>,
+    /// Each tool call that was paired, from its request to its result, in order of results.
+    pub calls: Vec<ToolTime>,
+    /// The server's own account of when.
+    pub server: ServerStamps,
+    /// The task's own account of when.
+    pub task: Times,
     /// The agent's own count of tokens.
     pub tokens: Tokens,
 }
@@ -151,8 +184,32 @@ impl Record {
             stamps,
             counts: Counts::default(),
             longest: Longest::default(),
+            parts: PartTimes::default(),
+            stalled: PartTimes::default(),
+            tools: Vec::new(),
+            calls: Vec::new(),
+            server: ServerStamps::default(),
+            task: Times::default(),
             tokens: Tokens::default(),
         }
+    }
+
+    /// From the start to `finished`, or to the last known instant when it did not finish, in nanoseconds; 0 when it
+    /// was never started.
+    #[must_use]
+    pub fn duration_ns(&self) -> u64 {
+        let stamps = &self.stamps;
+        let end_ns = stamps.finished_ns.unwrap_or(stamps.last_known_ns);
+        stamps.started_ns.map_or(0, |started_ns| end_ns.saturating_sub(started_ns))
+    }
+
+    /// Whether the parts add up to the whole, to the nanosecond, and the parts of the parts to theirs.
+    #[must_use]
+    pub fn parts_add_up(&self) -> bool {
+        let tools_ns: u64 = self.tools.iter().map(|tool| tool.ns).sum();
+        self.parts.sum_ns() == self.duration_ns()
+            && tools_ns == self.parts.tool_ns
+            && self.stalled.sum_ns() == self.counts.stalled_ns
     }
 
     /// The harness's own lateness: started − intended.

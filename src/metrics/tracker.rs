@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use super::outcome::{Outcome, Phase};
-use super::record::{Counts, Longest, Record, Stamps};
-use crate::agent::{Envelope, EventKind, Status, Task, Tokens};
-
-/// Tool calls that may be open at a time; further ones are counted as unpaired.
-const OPEN_TOOLS_MAX: usize = 256;
+use super::parts::{Labeller, Step};
+use super::record::{Record, Stamps};
+use super::tools::Pairing;
+use crate::agent::{Envelope, EventKind, Status, unix_ns};
 
 /// What is known of an invocation before it starts.
 #[derive(Debug, Clone)]
@@ -94,10 +93,11 @@ pub struct Tracker {
     watch: Watch,
     gaps_ns: Vec<u64>,
     status: Option<Status>,
+    labels: Labeller,
     last_byte_ns: Option<u64>,
+    last_event_ns: Option<u64>,
     last_read: Option<u64>,
     event_in_read: bool,
-    open_tools: Vec<String>,
 }
 
 impl Tracker {
@@ -112,30 +112,25 @@ impl Tracker {
             ..Stamps::default()
         };
         let record = Record {
-            plan_index: start.plan_index,
-            variant: start.variant,
             conversation: start.conversation,
             turn: start.turn,
             worker: Some(start.worker),
             warmup: start.warmup,
             task_id: start.task_id,
-            reused: None,
             outcome: Outcome::Truncated,
-            detail: None,
             stamps,
-            counts: Counts::default(),
-            longest: Longest::default(),
-            tokens: Tokens::default(),
+            ..Record::unstarted(start.plan_index, start.variant, start.intended_ns, 0, Outcome::NotStarted)
         };
         Self {
             record,
             watch,
             gaps_ns,
             status: None,
+            labels: Labeller::new(start.started_ns),
             last_byte_ns: None,
+            last_event_ns: None,
             last_read: None,
             event_in_read: false,
-            open_tools: Vec::new(),
         }
     }
 
@@ -153,11 +148,13 @@ impl Tracker {
     /// The request went out.
     pub fn sent(&mut self, sent_ns: u64) {
         self.record.stamps.sent_ns = Some(sent_ns);
+        self.labels.sent(Some(sent_ns));
     }
 
     /// The request never went out after all.
     pub fn unsent(&mut self) {
         self.record.stamps.sent_ns = None;
+        self.labels.sent(None);
     }
 
     /// The response's headers came.
@@ -191,6 +188,9 @@ impl Tracker {
         self.count_event(invalid_utf8);
         widen(&mut self.record.longest.client_lag_ns, arrival.handled_ns.saturating_sub(at));
         self.record.stamps.first_event_ns.get_or_insert(at);
+        if let Some(before) = self.last_event_ns.replace(at) {
+            widen(&mut self.record.longest.event_silence_ns, at - before);
+        }
         if self.is_foreign(envelope) {
             self.record.counts.foreign_events += 1;
             return;
@@ -205,15 +205,16 @@ impl Tracker {
         }
         match envelope.kind {
             EventKind::Chunk => self.chunk(envelope, at),
-            EventKind::TaskCreated => {
-                self.record.stamps.task_created_ns.get_or_insert(at);
-            }
+            EventKind::TaskCreated => self.task_created(envelope, at),
             EventKind::TaskUpdated => self.task_updated(envelope, at),
             EventKind::TaskFinished => self.task_finished(envelope, at),
-            EventKind::ToolCallRequest => self.tool_request(envelope),
-            EventKind::ToolCallResult => self.tool_result(envelope),
+            EventKind::ToolCallRequest => self.tool_request(envelope, at),
+            EventKind::ToolCallResult => self.tool_result(envelope, at),
+            EventKind::Think | EventKind::Analyze | EventKind::PlanUpdated => self.labels.event(at, Step::Thinking),
+            EventKind::SubAgentTrigger => self.labels.event(at, Step::SubAgent),
+            EventKind::AuthEvent => self.labels.event(at, Step::Auth { open: envelope.asks_for_login() }),
             EventKind::Unknown => self.record.counts.unknown_events += 1,
-            _ => {}
+            EventKind::Connected | EventKind::Other => {}
         }
     }
 
@@ -263,7 +264,7 @@ impl Tracker {
     #[must_use]
     pub fn end(mut self, end: End, now_ns: u64) -> (Record, Vec<u64>) {
         let record = &mut self.record;
-        record.counts.tool_unpaired += self.open_tools.len() as u64;
+        record.counts.tool_unpaired += self.labels.open_calls();
         record.stamps.last_known_ns = now_ns.max(record.stamps.last_known_ns);
         if end == End::Eof {
             record.stamps.eof_ns = Some(self.last_byte_ns.map_or(now_ns, |at| now_ns.max(at)));
@@ -274,6 +275,9 @@ impl Tracker {
             (None, End::Eof) => (Outcome::Truncated, Some("the body ended before task_finished".to_owned())),
             (None, End::Failed(outcome, detail)) => (outcome, Some(detail)),
         };
+        let labelled = self.labels.end(record.stamps.finished_ns.unwrap_or(record.stamps.last_known_ns));
+        (record.parts, record.stalled) = (labelled.times, labelled.stalled);
+        (record.tools, record.calls) = (labelled.tools, labelled.calls);
         (self.record, self.gaps_ns)
     }
 
@@ -315,55 +319,82 @@ impl Tracker {
     }
 
     fn chunk(&mut self, envelope: &Envelope<'_>, at: u64) {
-        let Some(text) = envelope.chunk_text().filter(|text| !text.is_empty()) else { return };
+        let Some(text) = envelope.chunk_text().filter(|text| !text.is_empty()) else {
+            return self.labels.event(at, Step::Sign);
+        };
         self.record.counts.chunks += 1;
         self.record.counts.text_bytes += text.len() as u64;
-        self.record.stamps.first_chunk_ns.get_or_insert(at);
+        let mut stalled = false;
         if let Some(before) = self.record.stamps.last_chunk_ns.replace(at) {
             let gap = at - before;
             self.gaps_ns.push(gap);
             widen(&mut self.record.longest.gap_ns, gap);
-            if gap > self.watch.stall_ns {
+            stalled = gap > self.watch.stall_ns;
+            if stalled {
                 self.record.counts.stalls += 1;
                 self.record.counts.stalled_ns += gap;
             }
+        } else {
+            self.record.stamps.first_chunk_ns = Some(at);
+            self.record.server.first_chunk_unix_ns = envelope.time.and_then(unix_ns);
         }
+        self.labels.event(at, Step::Chunk { stalled });
+    }
+
+    fn task_created(&mut self, envelope: &Envelope<'_>, at: u64) {
+        if self.record.stamps.task_created_ns.is_some() {
+            self.record.counts.duplicate_creations += 1;
+        } else {
+            self.record.stamps.task_created_ns = Some(at);
+            self.record.server.created_unix_ns = envelope.time.and_then(unix_ns);
+        }
+        self.labels.event(at, Step::Task { executing: false });
     }
 
     fn task_updated(&mut self, envelope: &Envelope<'_>, at: u64) {
-        if self.record.stamps.executing_ns.is_none()
-            && envelope.task().is_some_and(|task| task.status == Status::Executing)
-        {
+        let executing = self.record.stamps.executing_ns.is_none()
+            && envelope.task().is_some_and(|task| task.status == Status::Executing);
+        if executing {
             self.record.stamps.executing_ns = Some(at);
+            self.record.server.executing_unix_ns = envelope.time.and_then(unix_ns);
         }
+        self.labels.event(at, Step::Task { executing });
     }
 
     fn task_finished(&mut self, envelope: &Envelope<'_>, at: u64) {
         self.record.stamps.finished_ns = Some(at);
+        self.record.server.finished_unix_ns = envelope.time.and_then(unix_ns);
         let task = envelope.task();
-        if let Some(Task { tokens: Some(tokens), .. }) = &task {
-            self.record.tokens = *tokens;
+        if let Some(task) = &task {
+            self.record.tokens = task.tokens.unwrap_or_default();
+            self.record.task = task.times;
         }
         self.status = Some(task.map_or(Status::Unknown(String::new()), |task| task.status));
     }
 
-    fn tool_request(&mut self, envelope: &Envelope<'_>) {
+    fn tool_request(&mut self, envelope: &Envelope<'_>, at: u64) {
         self.record.counts.tool_calls += 1;
-        match envelope.tool_call() {
-            Some(call) if self.open_tools.len() < OPEN_TOOLS_MAX => self.open_tools.push(call.request_id),
-            _ => self.record.counts.tool_unpaired += 1,
-        }
+        let paired = match envelope.tool_call() {
+            Some(call) => self.labels.tool_request(at, &call.request_id, &call.name),
+            None => {
+                self.labels.event(at, Step::Tool);
+                false
+            }
+        };
+        self.record.counts.tool_unpaired += u64::from(!paired);
     }
 
-    fn tool_result(&mut self, envelope: &Envelope<'_>) {
+    fn tool_result(&mut self, envelope: &Envelope<'_>, at: u64) {
+        let counts = &mut self.record.counts;
         let Some(call) = envelope.tool_call() else {
-            self.record.counts.tool_unpaired += 1;
-            return;
+            counts.tool_unpaired += 1;
+            return self.labels.event(at, Step::Tool);
         };
-        self.record.counts.tool_errors += u64::from(call.is_error);
-        match self.open_tools.iter().rposition(|open| *open == call.request_id) {
-            Some(place) => drop(self.open_tools.swap_remove(place)),
-            None => self.record.counts.tool_unpaired += 1,
+        counts.tool_errors += u64::from(call.is_error);
+        match self.labels.tool_result(at, &call.request_id) {
+            Pairing::Paired => {}
+            Pairing::Untimed => counts.tool_untimed += 1,
+            Pairing::Unpaired => counts.tool_unpaired += 1,
         }
     }
 }

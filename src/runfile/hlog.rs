@@ -20,8 +20,8 @@ use thiserror::Error;
 use crate::metrics::recorder::{GapGroup, Tag};
 use crate::stats::Histogram;
 
-/// What stands in a tag as it is, beside letters and digits.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+/// What is escaped in a name: all but letters, digits and these.
+pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
 /// The tag of a metric whose samples are kept by group of streams: `gap.g07`.
 const GROUP_PREFIX: &str = "gap.g";

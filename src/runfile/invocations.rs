@@ -9,8 +9,10 @@ use std::sync::Arc;
 use csv::StringRecord;
 use thiserror::Error;
 
-use crate::agent::Tokens;
-use crate::metrics::{Counts, Longest, Outcome, Record, Stamps};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+
+use super::hlog::ESCAPED;
+use crate::metrics::{Outcome, Part, PartTimes, Record, ToolTime};
 
 /// Why the rows can't be read.
 #[derive(Debug, Error)]
@@ -93,6 +95,46 @@ impl Cell for Arc<str> {
     }
 }
 
+/// Times by name in one cell: `name=ns;name=ns`, the name percent-encoded as in histograms.hlog.
+fn write_times<'a>(times: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let pairs: Vec<_> = times.map(|(name, ns)| format!("{}={ns}", utf8_percent_encode(name, ESCAPED))).collect();
+    pairs.join(";").write()
+}
+
+fn read_times(text: &str) -> Option<Vec<(Arc<str>, u64)>> {
+    let text = String::read(text)?;
+    let pair = |pair: &str| {
+        let (name, ns) = pair.split_once('=')?;
+        let name = percent_decode_str(name).decode_utf8().ok()?;
+        Some((Arc::from(&*name), ns.parse().ok()?))
+    };
+    text.split(';').filter(|_| !text.is_empty()).map(pair).collect()
+}
+
+impl Cell for Vec<ToolTime> {
+    fn write(&self) -> String {
+        write_times(self.iter().map(|time| (&*time.name, time.ns)))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Some(read_times(text)?.into_iter().map(|(name, ns)| ToolTime { name, ns }).collect())
+    }
+}
+
+impl Cell for PartTimes {
+    fn write(&self) -> String {
+        write_times(self.each().map(|(part, ns)| (part.name(), ns)))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut times = Self::default();
+        for (name, ns) in read_times(text)? {
+            *times.of_mut(Part::of(&name)?) = ns;
+        }
+        Some(times)
+    }
+}
+
 /// The columns in their order, each with its place in a [`Record`]: what is written is what is read.
 macro_rules! columns {
     ($($name:literal => $($field:ident).+;)*) => {
@@ -155,38 +197,46 @@ columns! {
     "foreign_events" => counts.foreign_events;
     "events_after_end" => counts.events_after_end;
     "duplicate_finishes" => counts.duplicate_finishes;
+    "duplicate_creations" => counts.duplicate_creations;
     "invalid_utf8" => counts.invalid_utf8;
     "tool_calls" => counts.tool_calls;
     "tool_errors" => counts.tool_errors;
     "tool_unpaired" => counts.tool_unpaired;
+    "tool_untimed" => counts.tool_untimed;
     "stalls" => counts.stalls;
     "stalled_ns" => counts.stalled_ns;
     "stamps_moved" => counts.stamps_moved;
     "longest_gap_ns" => longest.gap_ns;
     "longest_silence_ns" => longest.silence_ns;
+    "longest_event_silence_ns" => longest.event_silence_ns;
     "longest_client_lag_ns" => longest.client_lag_ns;
+    "part_connect_ns" => parts.connect_ns;
+    "part_wait_ns" => parts.wait_ns;
+    "part_queue_ns" => parts.queue_ns;
+    "part_model_ns" => parts.model_ns;
+    "part_thinking_ns" => parts.thinking_ns;
+    "part_tool_ns" => parts.tool_ns;
+    "part_sub_agent_ns" => parts.sub_agent_ns;
+    "part_auth_ns" => parts.auth_ns;
+    "part_answer_ns" => parts.answer_ns;
+    "part_closing_ns" => parts.closing_ns;
+    "tool_parts_ns" => tools;
+    "tool_calls_ns" => calls;
+    "stalled_parts_ns" => stalled;
+    "server_created_unix_ns" => server.created_unix_ns;
+    "server_executing_unix_ns" => server.executing_unix_ns;
+    "server_first_chunk_unix_ns" => server.first_chunk_unix_ns;
+    "server_finished_unix_ns" => server.finished_unix_ns;
+    "task_created_unix_ns" => task.created_unix_ns;
+    "task_started_unix_ns" => task.started_unix_ns;
+    "task_finished_unix_ns" => task.finished_unix_ns;
     "prompt_tokens" => tokens.prompt;
     "completion_tokens" => tokens.completion;
     "total_tokens" => tokens.total;
 }
 
 fn blank() -> Record {
-    Record {
-        plan_index: 0,
-        variant: Arc::from(""),
-        conversation: 0,
-        turn: 0,
-        worker: None,
-        warmup: false,
-        task_id: None,
-        reused: None,
-        outcome: Outcome::NotStarted,
-        detail: None,
-        stamps: Stamps::default(),
-        counts: Counts::default(),
-        longest: Longest::default(),
-        tokens: Tokens::default(),
-    }
+    Record::unstarted(0, Arc::from(""), 0, 0, Outcome::NotStarted)
 }
 
 /// Writes rows as invocations end.
@@ -300,6 +350,12 @@ mod tests {
         second.plan_index = u64::MAX;
         second.outcome = Outcome::HttpStatus(503);
         second.reused = Some(true);
+        let time = |name: &str, ns: u64| ToolTime { name: Arc::from(name), ns };
+        second.tools = vec![time("-a b;c=d,\"ö%\n", 7), time("web_search", u64::MAX)];
+        second.calls = vec![time("web_search", 1), time("web_search", 2)];
+        second.stalled = PartTimes { answer_ns: 5, tool_ns: 6, ..PartTimes::default() };
+        second.parts.sub_agent_ns = 9;
+        second.server.finished_unix_ns = Some(1_774_226_763_782_693_000);
         second.tokens.total = Some(9);
         vec![first, second]
     }

@@ -1,0 +1,171 @@
+//! The tool calls of one invocation: requests paired with their results, and the time of each tool by name.
+
+use std::sync::Arc;
+
+/// Tool calls that may be open at a time; further ones are not paired.
+const OPEN_MAX: usize = 256;
+/// Names that are told apart in one invocation; further ones are [`OTHER`].
+pub const NAMES_MAX: usize = 32;
+/// Calls whose times are kept of one invocation; further ones are only counted.
+pub const CALLS_MAX: usize = 1_024;
+/// The longest name, in characters; a longer one is cut.
+const NAME_CHARS_MAX: usize = 64;
+/// What names beyond the limit are called together.
+pub const OTHER: &str = "other";
+/// What a call without any name is called.
+const UNNAMED: &str = "unnamed";
+
+/// A time that belongs to a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolTime {
+    /// The tool's name.
+    pub name: Arc<str>,
+    /// The time, in nanoseconds.
+    pub ns: u64,
+}
+
+/// The tool calls of an invocation in flight.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// In the order in which they were opened.
+    open: Vec<Open>,
+    tools: Vec<ToolTime>,
+    ended: Vec<ToolTime>,
+}
+
+#[derive(Debug)]
+struct Open {
+    request_id: Box<str>,
+    /// Its place in `tools`.
+    tool: usize,
+    at_ns: u64,
+}
+
+/// What became of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pairing {
+    /// Its request was open; the time of the call is kept.
+    Paired,
+    /// Its request was open, but so many calls were timed before that this one's time is not kept.
+    Untimed,
+    /// No such request was open.
+    Unpaired,
+}
+
+impl Calls {
+    /// A tool is called; says whether there was room for it.
+    pub(super) fn request(&mut self, request_id: &str, name: &str, at_ns: u64) -> bool {
+        let room = self.open.len() < OPEN_MAX;
+        if room {
+            let tool = self.tool(name);
+            self.open.push(Open { request_id: request_id.into(), tool, at_ns });
+        }
+        room
+    }
+
+    /// A tool has answered.
+    pub(super) fn result(&mut self, request_id: &str, at_ns: u64) -> Pairing {
+        let Some(place) = self.open.iter().rposition(|open| *open.request_id == *request_id) else {
+            return Pairing::Unpaired;
+        };
+        // The order of the others tells which was opened last.
+        let Open { tool, at_ns: from_ns, .. } = self.open.remove(place);
+        if self.ended.len() >= CALLS_MAX {
+            return Pairing::Untimed;
+        }
+        let name = Arc::clone(&self.tools[tool].name);
+        self.ended.push(ToolTime { name, ns: at_ns.saturating_sub(from_ns) });
+        Pairing::Paired
+    }
+
+    /// Gives some time to the call that was opened last; says whether one is open.
+    pub(super) fn spend(&mut self, span_ns: u64) -> bool {
+        let Some(open) = self.open.last() else { return false };
+        self.tools[open.tool].ns += span_ns;
+        true
+    }
+
+    /// Calls that have no result yet.
+    pub(super) fn open(&self) -> u64 {
+        self.open.len() as u64
+    }
+
+    /// The time that [`spend`](Self::spend) gave to each tool, and the time of each call that has ended.
+    pub(super) fn end(self) -> (Vec<ToolTime>, Vec<ToolTime>) {
+        (self.tools, self.ended)
+    }
+
+    fn tool(&mut self, name: &str) -> usize {
+        let name = match name.char_indices().nth(NAME_CHARS_MAX) {
+            _ if name.is_empty() => UNNAMED,
+            Some((end, _)) => &name[..end],
+            None => name,
+        };
+        place(&mut self.tools, name, |tool| &tool.name, |name| ToolTime { name: Arc::from(name), ns: 0 })
+    }
+}
+
+/// The place of what bears this name; it is added when it is new and there is room, else it is [`OTHER`].
+pub(super) fn place<T>(
+    known: &mut Vec<T>,
+    name: &str,
+    name_of: impl Fn(&T) -> &str,
+    new: impl FnOnce(&str) -> T,
+) -> usize {
+    let find = |known: &[T], name: &str| known.iter().position(|one| name_of(one) == name);
+    if let Some(at) = find(known, name) {
+        return at;
+    }
+    let name = if known.len() + 1 < NAMES_MAX { name } else { OTHER };
+    find(known, name).unwrap_or_else(|| {
+        known.push(new(name));
+        known.len() - 1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(times: &[ToolTime]) -> Vec<(&str, u64)> {
+        times.iter().map(|time| (&*time.name, time.ns)).collect()
+    }
+
+    #[test]
+    fn results_find_their_requests_whatever_the_order() {
+        let mut calls = Calls::default();
+        assert!(
+            calls.request("a", "search", 10) && calls.request("b", "fetch", 20) && calls.request("c", "search", 30)
+        );
+        assert_eq!(calls.result("a", 40), Pairing::Paired);
+        assert!(calls.spend(5), "c is still open, and was opened last");
+        assert_eq!(calls.result("c", 50), Pairing::Paired);
+        assert!(calls.spend(7));
+        assert_eq!(calls.result("c", 60), Pairing::Unpaired);
+        assert_eq!(calls.open(), 1);
+        let (tools, ended) = calls.end();
+        assert_eq!(told(&tools), [("search", 5), ("fetch", 7)]);
+        assert_eq!(told(&ended), [("search", 30), ("search", 20)]);
+    }
+
+    #[test]
+    fn names_and_calls_have_limits() {
+        let mut calls = Calls::default();
+        for index in 0..OPEN_MAX {
+            assert!(calls.request(&index.to_string(), &format!("tool {index}"), 0));
+        }
+        assert!(!calls.request("one more", "tool 0", 0));
+        let (tools, _) = calls.end();
+        assert_eq!((tools.len(), &*tools[NAMES_MAX - 1].name), (NAMES_MAX, OTHER));
+        let mut calls = Calls::default();
+        for _ in 0..CALLS_MAX {
+            calls.request("r", "", 0);
+            assert_eq!(calls.result("r", 1), Pairing::Paired);
+        }
+        calls.request("r", &"ü".repeat(100), 0);
+        assert_eq!(calls.result("r", 1), Pairing::Untimed);
+        let (tools, ended) = calls.end();
+        assert_eq!((&*tools[0].name, &*tools[1].name), (UNNAMED, &*"ü".repeat(NAME_CHARS_MAX)));
+        assert_eq!(ended.len(), CALLS_MAX);
+    }
+}
