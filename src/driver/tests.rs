@@ -1,6 +1,7 @@
 //! The driver against the mock over in-memory pipes, in virtual time: whole runs, from a profile to the bundle's rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::task::LocalSet;
 use super::{Control, Crew, Dispatcher, Ended, Stop, Window};
 use crate::client::{Base, Client, Dialer, Template};
 use crate::clock::Clock;
-use crate::metrics::{Metric, Outcome, Record, Series};
-use crate::mock::{self, Agent};
+use crate::metrics::{Metric, Outcome, PartTimes, Record, Series, Verdict, Warning};
+use crate::mock::{self, Agent, Logs};
 use crate::profile::script::FaultKind;
 use crate::profile::{Plan, Profile};
 use crate::runfile::readback::{self, Readback};
@@ -27,6 +28,9 @@ struct Simulated {
     ended: Ended,
     rows: Vec<Record>,
     readback: Readback,
+    /// The mock's own log: plan index, type of event, and when it was handed over, in nanoseconds.
+    truth: Vec<(u64, String, u64)>,
+    bundle: std::path::PathBuf,
     _folder: TempDir,
 }
 
@@ -48,21 +52,35 @@ fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let manifest = manifest(&profile, workers);
+    let mut manifest = manifest(&profile, workers);
     let mut bundle = Bundle::create(folder.path(), "run", &manifest).expect("the folder is writable");
-    let ended = LocalSet::new().block_on(&runtime, load(&profile, workers, stops, &mut bundle));
+    let truth_path = folder.path().join("truth.csv");
+    let truth = Logs::default().truth(Box::new(std::fs::File::create(&truth_path).expect("the folder is writable")));
+    let (ended, clock) = LocalSet::new().block_on(&runtime, load(&profile, workers, stops, &mut bundle, truth));
+    manifest.origin_unix_ns = clock.wall_unix_ns();
     let mut rows = Vec::new();
     let file = std::fs::File::open(bundle.folder().join("invocations.csv")).expect("the rows were written");
     invocations::read(file, |record| rows.push(record)).expect("they are ours");
     let readback = readback::sum_up(bundle.folder(), &manifest).expect("the bundle is whole");
     assert!(ended.ledger.adds_up());
     assert_eq!(ended.ledger.planned, rows.len() as u64, "every planned start has a row");
-    Simulated { ended, rows, readback, _folder: folder }
+    let bundle = bundle.folder().to_owned();
+    Simulated { ended, rows, readback, truth: truth_of(&truth_path), bundle, _folder: folder }
 }
 
-async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundle) -> Ended {
+fn truth_of(path: &Path) -> Vec<(u64, String, u64)> {
+    let text = std::fs::read_to_string(path).expect("the mock has written it");
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split(',').collect();
+        (cells[0].parse().expect("an index"), cells[2].to_owned(), cells[5].parse().expect("an instant"))
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundle, truth: Logs) -> (Ended, Clock) {
     let clock = Clock::start();
-    let agent = Agent::new(profile.mock.clone(), profile.seed, clock);
+    let agent = Agent::logging(profile.mock.clone(), profile.seed, clock, truth);
+    let at_end = Arc::clone(&agent);
     let (give, mut take) = tokio::sync::mpsc::unbounded_channel();
     tokio::task::spawn_local(async move {
         while let Some(pipe) = take.recv().await {
@@ -109,7 +127,9 @@ async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundl
     let mut watch = |_: &super::Live| {};
     let served = dispatcher.run(inbox, take_stop, &mut watch);
     let limit = Duration::from_secs(3_600);
-    tokio::time::timeout(limit, served).await.expect("the run ends by itself").expect("the bundle is writable")
+    let ended = tokio::time::timeout(limit, served).await.expect("the run ends by itself");
+    at_end.finish_logs().expect("the folder is writable");
+    (ended.expect("the bundle is writable"), clock)
 }
 
 fn manifest(profile: &Profile, workers: u32) -> Run {
@@ -282,7 +302,7 @@ fn a_conversation_goes_on_with_one_task_turn_after_turn() {
         assert_eq!((began(1) - ended(0), began(2) - ended(1)), (2 * SECOND, 0), "think time lies between turns");
         assert_eq!(turns.iter().map(|row| row.reused).collect::<Vec<_>>()[1..], [Some(true), Some(true)]);
     }
-    let ids: std::collections::BTreeSet<_> = run.rows.iter().map(|row| &row.task_id).collect();
+    let ids: BTreeSet<_> = run.rows.iter().map(|row| &row.task_id).collect();
     assert_eq!(ids.len(), 3, "each conversation has its own");
 }
 
@@ -333,7 +353,10 @@ fn lively(seed: u64) -> String {
 #[test]
 fn the_same_seed_runs_to_the_same_summary() {
     for seed in 1..=3 {
-        let [first, second] = [(), ()].map(|()| simulate(&lively(seed), 2, &[]));
+        let [mut first, second] = [(), ()].map(|()| simulate(&lively(seed), 2, &[]));
+        // Where the mock's clock lies is the one thing that is real: its stamps are on today's wall clock.
+        let clock = second.readback.summary.server.as_ref().and_then(|server| server.clock);
+        first.readback.summary.server.as_mut().expect("the mock stamps its events").clock = clock;
         assert_eq!(first.readback.summary, second.readback.summary, "seed {seed}");
         assert!(first.ended.ledger.outcomes.len() > 2, "seed {seed} has faults: {:?}", first.ended.ledger);
     }
@@ -351,4 +374,121 @@ fn what_an_invocation_meets_does_not_depend_on_the_number_of_workers() {
     let one = met(1);
     assert_eq!(one.len(), 120);
     assert_eq!(one, met(3));
+}
+
+/// An agent that thinks, calls two tools and triggers a sub-agent before it answers, all at drawn times.
+const AT_WORK: &str = "why = \"a simulation\"\nload.concurrency = 10\nload.invocations = 400\n\
+    request.input.text = \"Hello\"\n[mock]\nwhy = \"at work\"\ncreated = \"5ms\"\nqueue = { uniform = [\"5ms\", \"30ms\"] }\n\
+    think_steps = { uniform = [0, 3] }\nthink = { exponential = \"120ms\" }\nfirst_chunk = { exponential = \"180ms\" }\n\
+    chunks = { uniform = [0, 9] }\ngap = { exponential = \"15ms\" }\nclosing = \"10ms\"\n\
+    [[mock.tool]]\nname = \"web_search\"\ntime = { exponential = \"350ms\" }\ncalls = { uniform = [0, 3] }\n\
+    [[mock.tool]]\nname = \"read_page\"\nprobability = 0.7\ntime = { exponential = \"150ms\" }\n\
+    [[mock.sub_agent]]\nname = \"helper\"\nprobability = 0.3\ntime = \"200ms\"\n";
+
+/// What the mock's own log says that the parts of an invocation must be.
+fn true_parts(row: &Record, events: &[(&str, u64)]) -> PartTimes {
+    let (started_ns, sent_ns) = row.stamps.started_ns.zip(row.stamps.sent_ns).expect("it was sent");
+    let mut parts = PartTimes { connect_ns: sent_ns - started_ns, ..PartTimes::default() };
+    parts.wait_ns = events[0].1 - sent_ns;
+    let mut chunks = events.iter().filter(|(kind, _)| *kind == "chunk").count();
+    let answered = chunks > 0;
+    for pair in events.windows(2) {
+        let ((kind, at_ns), (next, next_ns)) = (pair[0], pair[1]);
+        chunks -= usize::from(kind == "chunk");
+        let part = match kind {
+            "task_created" => &mut parts.queue_ns,
+            "think" => &mut parts.thinking_ns,
+            "tool_call_request" => &mut parts.tool_ns,
+            "sub_agent_trigger" => &mut parts.sub_agent_ns,
+            "chunk" if next == "chunk" => &mut parts.answer_ns,
+            _ if answered && chunks == 0 => &mut parts.closing_ns,
+            _ => &mut parts.model_ns,
+        };
+        *part += next_ns - at_ns;
+    }
+    parts
+}
+
+#[test]
+fn the_decomposition_gives_back_the_scripts_times() {
+    let run = simulate(AT_WORK, 2, &[]);
+    assert_eq!(run.outcomes(), vec!["completed"; 400]);
+    let mut calls_ns: BTreeMap<String, u64> = BTreeMap::new();
+    for row in &run.rows {
+        let events = run.truth.iter().filter(|(index, ..)| *index == row.plan_index);
+        let events: Vec<_> = events.map(|(_, kind, at_ns)| (kind.as_str(), *at_ns)).collect();
+        assert_eq!(row.parts, true_parts(row, &events), "{}: {events:?}", row.plan_index);
+        assert!(row.parts_add_up());
+        // The mock's calls don't overlap: the part of a tool is the sum of its calls.
+        assert_eq!(row.calls.iter().map(|call| call.ns).sum::<u64>(), row.parts.tool_ns);
+        row.calls.iter().for_each(|call| *calls_ns.entry(call.name.to_string()).or_default() += call.ns);
+        assert_eq!((row.calls.len() as u64, row.counts.tool_unpaired), (row.counts.tool_calls, 0));
+    }
+    let group = run.readback.summary.overall();
+    let of = group.decomposition.as_ref().expect("all completed");
+    let total_ns: u64 = run.rows.iter().map(Record::duration_ns).sum();
+    assert_eq!((of.invocations, of.total_ns_mean), (400, (total_ns + 200) / 400));
+    let tools: Vec<_> = group.tools.iter().map(|tool| (tool.name.as_str(), tool.all.count)).collect();
+    let counted =
+        |name: &str| run.rows.iter().flat_map(|row| &row.calls).filter(|call| &*call.name == name).count() as u64;
+    assert_eq!(tools, [("read_page", counted("read_page")), ("web_search", counted("web_search"))]);
+    for (name, sum_ns) in calls_ns {
+        let slice = of.parts.iter().find(|part| part.mean.name() == name).expect("it was called");
+        assert_eq!(slice.mean.ns, (sum_ns + 200) / 400, "{name}");
+    }
+}
+
+#[test]
+fn truncated_streams_are_reported_to_the_invocation() {
+    let fault = "[[mock.fault]]\nkind = \"end_early\"\nprobability = 0.03\nafter_events = 4";
+    let run = simulate(&exact("load.concurrency = 20\nload.invocations = 3000", fault), 2, &[]);
+    let finished: BTreeSet<u64> =
+        run.truth.iter().filter(|(_, kind, _)| kind == "task_finished").map(|(index, ..)| *index).collect();
+    let told: BTreeSet<u64> =
+        run.rows.iter().filter(|row| row.outcome == Outcome::Truncated).map(|row| row.plan_index).collect();
+    let planted: BTreeSet<u64> = (0..3_000).filter(|index| !finished.contains(index)).collect();
+    assert_eq!(told, planted);
+    assert!((50..150).contains(&told.len()), "about 3 % of 3,000: {}", told.len());
+    assert_eq!(run.readback.summary.overall().ledger.of(Outcome::Truncated), told.len() as u64);
+    assert!(run.rows.iter().all(Record::parts_add_up), "what was cut off adds up to the last known instant");
+}
+
+#[test]
+fn a_silence_that_comments_fill_is_told_from_a_real_one() {
+    let slow = |more: &str| exact("load.concurrency = 1\nload.invocations = 2", more).replace("\"20ms\"", "\"3s\"");
+    let quiet = simulate(&slow(""), 1, &[]);
+    let pinged = simulate(&slow("ping = \"500ms\""), 1, &[]);
+    let longest = |run: &Simulated| (run.row(1).longest.silence_ns, run.row(1).longest.event_silence_ns);
+    assert_eq!(longest(&quiet), (Some(3 * SECOND), Some(3 * SECOND)));
+    assert_eq!(longest(&pinged), (Some(500 * NS_PER_MS), Some(3 * SECOND)));
+    let totals = pinged.readback.summary.overall().totals;
+    assert_eq!((totals.stalls, totals.stalled_ns, totals.stalled_parts.answer_ns), (8, 24 * SECOND, 24 * SECOND));
+}
+
+#[test]
+fn the_servers_own_view_is_what_its_stamps_say() {
+    let run =
+        simulate(&exact("load.concurrency = 2\nload.invocations = 4", "created = \"40ms\"\nqueue = \"60ms\""), 1, &[]);
+    let server = run.readback.summary.server.as_ref().expect("the mock stamps its events");
+    let told: Vec<_> =
+        server.accounts.iter().map(|of| [of.client_ns_mean, of.server_ns_mean].map(|ns| ns / NS_PER_MS)).collect();
+    // Times from the send: 40 ms to task_created, 60 ms more to executing, 250 ms more to the first chunk, 90 to the end.
+    assert_eq!(told, [[350, 310], [440, 400], [60, 60], [100, 100], [340, 340]]);
+    let clock = server.clock.expect("both bounds");
+    // One machine: no offset; a pipe takes no time, so only the wait for task_created is in doubt.
+    assert!(clock.low_ns <= 0 && clock.high_ns >= 0, "{clock:?}");
+    assert!(clock.low_ns > -2_000 && clock.high_ns < 42_000_000, "{clock:?}");
+}
+
+#[test]
+fn parts_that_dont_add_up_make_a_run_invalid() {
+    let run = simulate(&exact("load.concurrency = 2\nload.invocations = 4", ""), 1, &[]);
+    let path = run.bundle.join("invocations.csv");
+    let text = std::fs::read_to_string(&path).expect("it was written");
+    // 80 ms of answer, told as 81.
+    std::fs::write(&path, text.replacen(",80000000,", ",81000000,", 1)).expect("the folder is writable");
+    let profile = Profile::parse("sim.toml", &exact("load.invocations = 4", ""), Vec::new()).expect("valid");
+    let readback = readback::sum_up(&run.bundle, &manifest(&profile, 1)).expect("it is whole");
+    assert_eq!(readback.certificate.verdict, Verdict::Invalid);
+    assert!(readback.warnings.contains(&Warning::PartsDiffer { count: 1 }), "{:?}", readback.warnings);
 }

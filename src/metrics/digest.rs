@@ -10,10 +10,10 @@ use hdrhistogram::Histogram as Hdr;
 use super::metric::{Metric, Series};
 use super::objective::Objective;
 use super::record::Record;
-use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Refused, Row, Settled, Share, Summary};
+use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Row, Settled, Share, Summary};
 use super::tally::Tally;
 use crate::stats::rank::weighted_quantile;
-use crate::stats::{self, Estimate, Groups, Incidence, Observation, Sample, histogram, proportion};
+use crate::stats::{self, Groups, Incidence, Observation, histogram, proportion};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
 const FAILURES_MAX: usize = 100;
@@ -146,7 +146,8 @@ impl Digest {
         }
         let objectives = self.objectives.iter().map(|objective| objective.judge(&groups[0], span_ns)).collect();
         let (settled, failures) = (self.settled(), failures(self.failures));
-        Summary { span_ns, warmup_rows: self.warmup_rows, groups, objectives, settled, failures }
+        let warmup_rows = self.warmup_rows;
+        Summary { span_ns, warmup_rows, groups, objectives, settled, failures, server: None }
     }
 
     /// When time to finish had settled, in order of intended start.
@@ -212,11 +213,13 @@ impl Digest {
             ledger: tally.ledger,
             totals: tally.totals,
             metrics,
+            tools: tally.tools.summaries(),
+            decomposition: tally.breakdown.decomposition(),
         }
     }
 
     fn row(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Row {
-        row_of(&self.observations(at, variant, completed_only))
+        Row::of(&self.observations(at, variant, completed_only))
     }
 
     fn observations(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Vec<Observation> {
@@ -238,7 +241,7 @@ impl Digest {
                 let value_ns = weighted_quantile(&counts, p);
                 return Quantile { p, value_ns, low_ns: None, high_ns: None, refused: None };
             }
-            quantile(p, &groups.quantile(p))
+            Quantile::of(p, &groups.quantile(p))
         };
         #[expect(clippy::cast_possible_truncation, reason = "a mean of times that are under 24 hours")]
         let mean_ns = all.mean() as u64;
@@ -303,41 +306,6 @@ fn unpack(word: u64) -> Option<Observation> {
         1 => Some(Observation::Seen(ns)),
         2 => Some(Observation::Censored(ns)),
         _ => Some(Observation::Failed(ns)),
-    }
-}
-
-fn row_of(observations: &[Observation]) -> Row {
-    let seen = || observations.iter().filter_map(|one| if let Observation::Seen(ns) = one { Some(*ns) } else { None });
-    let (count, sum_ns) = seen().fold((0_u64, 0_u128), |(count, sum), ns| (count + 1, sum + u128::from(ns)));
-    if count == 0 {
-        return Row::default();
-    }
-    let sample = Sample::new(observations);
-    Row {
-        count,
-        censored: observations.iter().filter(|one| matches!(one, Observation::Censored(_))).count() as u64,
-        failed: observations.iter().filter(|one| matches!(one, Observation::Failed(_))).count() as u64,
-        min_ns: seen().min(),
-        mean_ns: u64::try_from(sum_ns / u128::from(count)).ok(),
-        max_ns: seen().max(),
-        quantiles: QUANTILES.into_iter().map(|p| quantile(p, &sample.quantile(p))).collect(),
-    }
-}
-
-fn quantile(p: f64, estimate: &Estimate) -> Quantile {
-    let refused = match estimate.refused {
-        #[expect(clippy::cast_possible_truncation, reason = "a size of a sample that was held in memory")]
-        Some(refusal) => Some(Refused::TooFew { effective: refusal.effective as u64, needed: refusal.needed }),
-        None if estimate.value.is_none() => Some(Refused::NeverReached),
-        None => None,
-    };
-    let interval = estimate.interval;
-    Quantile {
-        p,
-        value_ns: estimate.value,
-        low_ns: interval.and_then(|interval| interval.low),
-        high_ns: interval.and_then(|interval| interval.high),
-        refused,
     }
 }
 

@@ -36,8 +36,12 @@ pub enum Metric {
     Queue,
     /// Between neighbouring chunks.
     Gap,
+    /// A tool call.
+    Tool,
     /// The longest wait for a body byte.
     Silence,
+    /// The longest wait for an event.
+    EventSilence,
     /// From the first chunk to the last.
     Answer,
     /// From the last chunk to `task_finished`.
@@ -61,7 +65,7 @@ pub struct Series {
 
 impl Metric {
     /// Every metric, in the order of reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Ttfc,
         Self::Finish,
         Self::Gap,
@@ -69,9 +73,11 @@ impl Metric {
         Self::Ttfe,
         Self::Connect,
         Self::Queue,
+        Self::Tool,
         Self::Answer,
         Self::Closing,
         Self::Silence,
+        Self::EventSilence,
         Self::StartLag,
         Self::ClientLag,
         Self::StampError,
@@ -88,7 +94,9 @@ impl Metric {
             Self::Connect => "connect",
             Self::Queue => "queue",
             Self::Gap => "gap",
+            Self::Tool => "tool",
             Self::Silence => "silence",
+            Self::EventSilence => "event_silence",
             Self::Answer => "answer",
             Self::Closing => "closing",
             Self::StartLag => "start_lag",
@@ -109,6 +117,12 @@ impl Metric {
             Self::Queue => "first task_updated executing − task_created",
             Self::Gap => "between neighbouring chunks of a stream; one sample a gap",
             Self::Silence => "longest wait between body bytes; one sample a stream",
+            Self::Tool => {
+                "tool_call_result − tool_call_request, paired by request_id; one sample a call, by the tool's name"
+            }
+            Self::EventSilence => {
+                "longest wait between events; one sample a stream: over silence by what comments alone filled"
+            }
             Self::Answer => "last chunk − first chunk",
             Self::Closing => "task_finished − last chunk",
             Self::StartLag => "taken up − intended: the harness's own lateness",
@@ -126,7 +140,7 @@ impl Metric {
     /// Whether an invocation can have several samples of it, so that only histograms hold them.
     #[must_use]
     pub fn is_many(self) -> bool {
-        matches!(self, Self::Gap | Self::ClientLag | Self::StampError)
+        matches!(self, Self::Gap | Self::Tool | Self::ClientLag | Self::StampError)
     }
 }
 
@@ -189,8 +203,9 @@ impl Series {
             Metric::Answer => return span(stamps.first_chunk_ns, stamps.last_chunk_ns),
             Metric::Closing => return span(stamps.last_chunk_ns, stamps.finished_ns),
             Metric::Silence => return record.longest.silence_ns.map(Observation::Seen),
+            Metric::EventSilence => return record.longest.event_silence_ns.map(Observation::Seen),
             Metric::StartLag => return record.start_lag_ns().map(Observation::Seen),
-            Metric::Gap | Metric::ClientLag | Metric::StampError => return None,
+            Metric::Gap | Metric::Tool | Metric::ClientLag | Metric::StampError => return None,
         };
         let from_ns = self.origin_of(record)?;
         Some(match stamp {
@@ -260,9 +275,9 @@ mod tests {
     #[test]
     fn series_are_named_once() {
         let mut names: Vec<_> = Series::all().into_iter().map(Series::name).collect();
-        assert_eq!(names.len(), 17);
+        assert_eq!(names.len(), 19);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 17);
+        assert_eq!(names.len(), 19);
     }
 }

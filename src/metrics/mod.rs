@@ -3,6 +3,7 @@
 //! The definitions stand in the README ("What is measured"); nothing here reads a clock or a socket.
 
 pub mod certificate;
+pub mod decomposition;
 pub mod digest;
 pub mod ledger;
 pub mod metric;
@@ -11,6 +12,7 @@ pub mod outcome;
 pub mod parts;
 pub mod record;
 pub mod recorder;
+pub mod server;
 pub mod summary;
 mod tally;
 pub mod tools;

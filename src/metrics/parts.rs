@@ -35,7 +35,8 @@ pub enum Part {
 }
 
 /// The time of each part of an invocation, in nanoseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PartTimes {
     /// [`Part::Connect`].
     pub connect_ns: u64,
@@ -158,6 +159,13 @@ impl PartTimes {
     /// The parts with any time, in the order of reports.
     pub fn each(&self) -> impl Iterator<Item = (Part, u64)> + '_ {
         Part::ALL.into_iter().map(|part| (part, self.of(part))).filter(|(_, ns)| *ns > 0)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.add_between(&Self::default(), other);
+        self
     }
 
     /// Adds what passed between two readings of the same clockwork.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::metric::{Metric, Series};
 use super::outcome::Outcome;
 use super::record::Record;
+use super::tools::place;
 use crate::stats::Histogram;
 use crate::stats::incidence::Observation;
 
@@ -20,6 +21,8 @@ pub const GAP_GROUPS: u64 = 32;
 pub struct Tag {
     /// The series.
     pub series: Series,
+    /// The tool's name, for calls of tools.
+    pub tool: Option<Arc<str>>,
     /// The variant's name.
     pub variant: Arc<str>,
     /// How the invocations ended; nothing for what is recorded while they run.
@@ -64,7 +67,20 @@ pub struct Recorder {
     /// By variant and warm-up: few, and found faster by looking at each than in a map, once an event.
     events: Vec<OfEvents>,
     gap_groups: BTreeMap<GapGroup, Histogram>,
+    /// The tools that are told apart.
+    tools: Vec<Arc<str>>,
     series: Vec<Series>,
+}
+
+impl Tag {
+    /// The metric's name in files: that of the series, and for a tool's calls its name behind it.
+    #[must_use]
+    pub fn metric(&self) -> String {
+        match &self.tool {
+            Some(tool) => format!("{}.{tool}", self.series.name()),
+            None => self.series.name(),
+        }
+    }
 }
 
 impl Parts {
@@ -104,6 +120,9 @@ impl Recorder {
                 self.histogram(series, record).record(ns);
             }
         }
+        for call in &record.calls {
+            self.tool(&call.name, record).record(call.ns);
+        }
         if gaps_ns.is_empty() {
             return;
         }
@@ -140,7 +159,7 @@ impl Recorder {
             let each = [(Metric::ClientLag, &mut of.client_lag), (Metric::StampError, &mut of.stamp_error)];
             for (metric, recorded) in each.into_iter().filter(|(_, recorded)| recorded.count() > 0) {
                 let (series, variant) = (Series::of(metric), Arc::clone(&of.variant));
-                let tag = Tag { series, variant, outcome: None, warmup: of.warmup };
+                let tag = Tag { series, tool: None, variant, outcome: None, warmup: of.warmup };
                 parts.histograms.entry(tag).or_default().merge(recorded);
                 recorded.clear();
             }
@@ -155,19 +174,25 @@ impl Recorder {
     }
 
     fn histogram(&mut self, series: Series, record: &Record) -> &mut Histogram {
-        let tag = Tag {
-            series,
-            variant: Arc::clone(&record.variant),
-            outcome: Some(record.outcome.kind()),
-            warmup: record.warmup,
-        };
-        self.parts.histograms.entry(tag).or_default()
+        self.parts.histograms.entry(tag(series, None, record)).or_default()
     }
+
+    fn tool(&mut self, name: &str, record: &Record) -> &mut Histogram {
+        let at = place(&mut self.tools, name, |known| known, |name| Arc::from(name));
+        let tool = Some(Arc::clone(&self.tools[at]));
+        self.parts.histograms.entry(tag(Series::of(Metric::Tool), tool, record)).or_default()
+    }
+}
+
+fn tag(series: Series, tool: Option<Arc<str>>, record: &Record) -> Tag {
+    let (variant, outcome) = (Arc::clone(&record.variant), Some(record.outcome.kind()));
+    Tag { series, tool, variant, outcome, warmup: record.warmup }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::ToolTime;
 
     fn record(plan_index: u64, outcome: Outcome, finish_ns: u64) -> Record {
         let mut record = Record::unstarted(plan_index, Arc::from("base"), 1_000, 1_000, Outcome::Dropped);
@@ -204,6 +229,23 @@ mod tests {
         assert_eq!(merged.all(FINISH).count(), 2, "a failed invocation has no finish");
         assert_eq!((merged.all(GAP).count(), merged.all(GAP).sum_ns()), (3, 90_000));
         assert_eq!(whole.take(), Parts::default(), "what was handed over is gone");
+    }
+
+    #[test]
+    fn calls_are_kept_by_the_tools_name() {
+        let mut recorder = Recorder::new();
+        let mut one = record(0, Outcome::Completed, 9_000);
+        let call = |name: &str, ns: u64| ToolTime { name: Arc::from(name), ns };
+        one.calls = vec![call("search", 5_000), call("fetch", 6_000), call("search", 7_000)];
+        recorder.finished(&one, &[]);
+        let parts = recorder.take();
+        let calls: Vec<_> = parts
+            .histograms
+            .iter()
+            .filter(|(tag, _)| tag.tool.is_some())
+            .map(|(tag, calls)| (tag.metric(), calls.count(), calls.sum_ns()))
+            .collect();
+        assert_eq!(calls, [("tool.fetch".to_owned(), 1, 6_000), ("tool.search".to_owned(), 2, 12_000)]);
     }
 
     #[test]

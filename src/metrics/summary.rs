@@ -3,9 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decomposition::Decomposition;
 use super::ledger::Ledger;
 use super::metric::Series;
 use super::objective::Judged;
+use super::parts::PartTimes;
+use super::server::ServerView;
+use super::tools::ToolSummary;
+use crate::stats::{Estimate, Observation, Sample};
 
 /// The quantiles that are reported.
 pub const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
@@ -26,6 +31,8 @@ pub struct Summary {
     pub settled: Settled,
     /// Why invocations failed, most frequent first.
     pub failures: Vec<Failure>,
+    /// What the server says of itself; absent where it says nothing.
+    pub server: Option<ServerView>,
 }
 
 /// When a run had settled, by MSER-5 on time to finish in order of intended start.
@@ -62,6 +69,10 @@ pub struct Group {
     pub good: Option<Share>,
     /// The metrics, in the order of reports; one without any sample is left out.
     pub metrics: Vec<MetricSummary>,
+    /// Tool calls by the tool's name.
+    pub tools: Vec<ToolSummary>,
+    /// Where the time of completed invocations went; absent when none completed.
+    pub decomposition: Option<Decomposition>,
 }
 
 /// Sums over invocations.
@@ -90,6 +101,8 @@ pub struct Totals {
     pub events_after_end: u64,
     /// Further `task_finished` events.
     pub duplicate_finishes: u64,
+    /// Further `task_created` events.
+    pub duplicate_creations: u64,
     /// Events whose data was no valid UTF-8.
     pub invalid_utf8: u64,
     /// Tool calls.
@@ -98,12 +111,16 @@ pub struct Totals {
     pub tool_errors: u64,
     /// Tool requests without result, and results without request.
     pub tool_unpaired: u64,
+    /// Paired calls whose time was not kept, since there were too many.
+    pub tool_untimed: u64,
     /// Gaps over the threshold.
     pub stalls: u64,
     /// Invocations with at least one such gap.
     pub stalled_invocations: u64,
     /// Time in such gaps, in nanoseconds.
     pub stalled_ns: u64,
+    /// That time by what the streams were doing.
+    pub stalled_parts: PartTimes,
     /// Stamps that were moved to keep their order.
     pub stamps_moved: u64,
     /// Invocations on a connection that had served another before.
@@ -231,13 +248,16 @@ impl Totals {
             foreign_events: self.foreign_events + other.foreign_events,
             events_after_end: self.events_after_end + other.events_after_end,
             duplicate_finishes: self.duplicate_finishes + other.duplicate_finishes,
+            duplicate_creations: self.duplicate_creations + other.duplicate_creations,
             invalid_utf8: self.invalid_utf8 + other.invalid_utf8,
             tool_calls: self.tool_calls + other.tool_calls,
             tool_errors: self.tool_errors + other.tool_errors,
             tool_unpaired: self.tool_unpaired + other.tool_unpaired,
+            tool_untimed: self.tool_untimed + other.tool_untimed,
             stalls: self.stalls + other.stalls,
             stalled_invocations: self.stalled_invocations + other.stalled_invocations,
             stalled_ns: self.stalled_ns + other.stalled_ns,
+            stalled_parts: self.stalled_parts.and(&other.stalled_parts),
             stamps_moved: self.stamps_moved + other.stamps_moved,
             reused_connections: self.reused_connections + other.reused_connections,
             total_tokens: self.total_tokens + other.total_tokens,
@@ -265,9 +285,49 @@ impl Group {
 }
 
 impl Row {
+    /// What observations in order of intended start come to.
+    pub(super) fn of(observations: &[Observation]) -> Self {
+        let seen =
+            || observations.iter().filter_map(|one| if let Observation::Seen(ns) = one { Some(*ns) } else { None });
+        let (count, sum_ns) = seen().fold((0_u64, 0_u128), |(count, sum), ns| (count + 1, sum + u128::from(ns)));
+        if count == 0 {
+            return Self::default();
+        }
+        let sample = Sample::new(observations);
+        Self {
+            count,
+            censored: observations.iter().filter(|one| matches!(one, Observation::Censored(_))).count() as u64,
+            failed: observations.iter().filter(|one| matches!(one, Observation::Failed(_))).count() as u64,
+            min_ns: seen().min(),
+            mean_ns: u64::try_from(sum_ns / u128::from(count)).ok(),
+            max_ns: seen().max(),
+            quantiles: QUANTILES.into_iter().map(|p| Quantile::of(p, &sample.quantile(p))).collect(),
+        }
+    }
+
     /// The quantile `p` of [`QUANTILES`].
     #[must_use]
     pub fn quantile(&self, p: f64) -> Option<&Quantile> {
         self.quantiles.iter().find(|quantile| quantile.p.total_cmp(&p).is_eq())
+    }
+}
+
+impl Quantile {
+    /// A quantile as the statistics have it.
+    pub(super) fn of(p: f64, estimate: &Estimate) -> Self {
+        let refused = match estimate.refused {
+            #[expect(clippy::cast_possible_truncation, reason = "a size of a sample that was held in memory")]
+            Some(refusal) => Some(Refused::TooFew { effective: refusal.effective as u64, needed: refusal.needed }),
+            None if estimate.value.is_none() => Some(Refused::NeverReached),
+            None => None,
+        };
+        let interval = estimate.interval;
+        Self {
+            p,
+            value_ns: estimate.value,
+            low_ns: interval.and_then(|interval| interval.low),
+            high_ns: interval.and_then(|interval| interval.high),
+            refused,
+        }
     }
 }

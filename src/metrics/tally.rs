@@ -1,15 +1,19 @@
 //! What is summed up over the rows of a run: ends, counts, time in flight.
 
+use super::decomposition::Breakdown;
 use super::ledger::Ledger;
 use super::outcome::Outcome;
 use super::record::Record;
 use super::summary::{Rates, Totals};
+use super::tools::ToolSamples;
 
 /// What is summed up over the rows of one variant.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) ledger: Ledger,
     pub(super) totals: Totals,
+    pub(super) breakdown: Breakdown,
+    pub(super) tools: ToolSamples,
     in_flight_ns: u128,
 }
 
@@ -31,21 +35,30 @@ impl Tally {
         totals.foreign_events += counts.foreign_events;
         totals.events_after_end += counts.events_after_end;
         totals.duplicate_finishes += counts.duplicate_finishes;
+        totals.duplicate_creations += counts.duplicate_creations;
         totals.invalid_utf8 += counts.invalid_utf8;
         totals.tool_calls += counts.tool_calls;
         totals.tool_errors += counts.tool_errors;
         totals.tool_unpaired += counts.tool_unpaired;
+        totals.tool_untimed += counts.tool_untimed;
         totals.stalls += counts.stalls;
         totals.stalled_invocations += u64::from(counts.stalls > 0);
         totals.stalled_ns += counts.stalled_ns;
+        totals.stalled_parts = totals.stalled_parts.and(&record.stalled);
         totals.stamps_moved += counts.stamps_moved;
         totals.reused_connections += u64::from(record.reused == Some(true));
         totals.total_tokens += record.tokens.total.unwrap_or_default();
+        self.tools.take(record);
+        if record.outcome.is_completed() {
+            self.breakdown.take(record);
+        }
     }
 
     pub(super) fn and(mut self, other: &Self) -> Self {
         self.ledger.add(&other.ledger);
         self.totals = self.totals.and(&other.totals);
+        self.breakdown = self.breakdown.and(&other.breakdown);
+        self.tools = self.tools.and(&other.tools);
         self.in_flight_ns += other.in_flight_ns;
         self
     }

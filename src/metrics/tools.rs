@@ -1,6 +1,12 @@
-//! The tool calls of one invocation: requests paired with their results, and the time of each tool by name.
+//! Tool calls: requests paired with their results in one invocation, and the times of each tool over a run.
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use super::summary::Row;
+use crate::stats::Observation;
 
 /// Tool calls that may be open at a time; further ones are not paired.
 const OPEN_MAX: usize = 256;
@@ -102,6 +108,74 @@ impl Calls {
             None => name,
         };
         place(&mut self.tools, name, |tool| &tool.name, |name| ToolTime { name: Arc::from(name), ns: 0 })
+    }
+}
+
+/// The calls of one tool, summed up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolSummary {
+    /// The tool's name.
+    pub name: String,
+    /// All its paired calls, one sample a call.
+    pub all: Row,
+    /// Those of completed invocations.
+    pub completed: Row,
+}
+
+/// The times of the calls of a run, by the tool's name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ToolSamples(Vec<OfTool>);
+
+#[derive(Debug, Clone)]
+struct OfTool {
+    name: Arc<str>,
+    /// The intended start of the invocation, and the call's time, in nanoseconds: of completed invocations.
+    completed: Vec<(u64, u64)>,
+    /// Of the other ones.
+    other: Vec<(u64, u64)>,
+}
+
+impl ToolSamples {
+    /// The calls of one more invocation.
+    pub(super) fn take(&mut self, record: &Record) {
+        for call in &record.calls {
+            let of = self.of(&call.name);
+            let samples = if record.outcome.is_completed() { &mut of.completed } else { &mut of.other };
+            samples.push((record.stamps.intended_ns, call.ns));
+        }
+    }
+
+    /// Both together.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        for theirs in &other.0 {
+            let of = self.of(&theirs.name);
+            of.completed.extend_from_slice(&theirs.completed);
+            of.other.extend_from_slice(&theirs.other);
+        }
+        self
+    }
+
+    /// What each tool's calls come to, by name.
+    pub(super) fn summaries(mut self) -> Vec<ToolSummary> {
+        let row = |samples: &mut Vec<(u64, u64)>| {
+            // Stable: the calls of one invocation stay in their order.
+            samples.sort_by_key(|(intended_ns, _)| *intended_ns);
+            Row::of(&samples.iter().map(|(_, ns)| Observation::Seen(*ns)).collect::<Vec<_>>())
+        };
+        self.0.sort_by(|a, b| a.name.cmp(&b.name));
+        let summary = |mut of: OfTool| {
+            let completed = row(&mut of.completed);
+            of.completed.append(&mut of.other);
+            ToolSummary { name: of.name.to_string(), all: row(&mut of.completed), completed }
+        };
+        self.0.into_iter().map(summary).collect()
+    }
+
+    fn of(&mut self, name: &str) -> &mut OfTool {
+        let new = |name: &str| OfTool { name: Arc::from(name), completed: Vec::new(), other: Vec::new() };
+        let at = place(&mut self.0, name, |of| &of.name, new);
+        &mut self.0[at]
     }
 }
 

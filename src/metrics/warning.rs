@@ -44,6 +44,11 @@ pub enum Warning {
         /// By the workers.
         workers: u64,
     },
+    /// The parts of invocations don't add up to their whole.
+    PartsDiffer {
+        /// Of how many.
+        count: u64,
+    },
     /// The run had not settled from its start.
     Unsettled {
         /// When it had, in nanoseconds after its first start; absent when it never did.
@@ -105,6 +110,10 @@ impl fmt::Display for Warning {
                     "the rows sum up to {rows} {what}, but the workers counted {workers}: do not trust this run"
                 )
             }
+            Self::PartsDiffer { count } => write!(
+                out,
+                "the parts of {count} invocations don't add up to finish − started: do not trust this run, and please report it"
+            ),
             Self::Unsettled { after_ns: Some(after_ns) } => write!(
                 out,
                 "time to finish settled only after {}: set load.warmup to leave what comes before out",

@@ -1,5 +1,6 @@
 //! How single figures read, whatever the format: a quantile or why it has no number, an interval, a share.
 
+use crate::metrics::server::ClockOffset;
 use crate::metrics::summary::{Quantile, Refused, Row, Share};
 use crate::metrics::{Metric, Origin, Series};
 use crate::units::{Human, HumanBytes};
@@ -14,7 +15,9 @@ pub(super) fn title(series: Series) -> String {
         Metric::Connect => "connect",
         Metric::Queue => "queue",
         Metric::Gap => "gap between chunks",
+        Metric::Tool => "tool call",
         Metric::Silence => "longest silence",
+        Metric::EventSilence => "longest wait for an event",
         Metric::Answer => "answer",
         Metric::Closing => "closing",
         Metric::StartLag => "start lag (ours)",
@@ -80,6 +83,21 @@ pub(super) fn share(share: f64) -> String {
 /// A share with its interval.
 pub(super) fn share_interval(of: Share) -> String {
     format!("{} ({}–{})", share(of.share), share(of.low), share(of.high))
+}
+
+/// How the server's clock lies to ours, in words.
+pub(super) fn clock_offset(offset: &ClockOffset) -> String {
+    let signed = |ns: i64| format!("{}{}", if ns < 0 { "−" } else { "+" }, Human(ns.unsigned_abs()));
+    let bounds = format!("{} to {}", signed(offset.low_ns), signed(offset.high_ns));
+    let stamps = format!("its stamps tell {}", Human(offset.resolution_ns));
+    match offset.estimate_ns() {
+        Some((ns, half)) => {
+            format!("Its clock less ours is {} ± {} (surely {bounds}; {stamps}).", signed(ns), Human(half))
+        }
+        None => {
+            format!("Its clock less ours has no estimate: the bounds {bounds} cross, so a clock was set or drifted.")
+        }
+    }
 }
 
 /// A rate or a mean with three digits.

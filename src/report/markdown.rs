@@ -2,10 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::figures::{interval, number, quantile, rate_of_bytes, samples, share, share_interval, time, title};
+use super::figures::{
+    clock_offset, interval, number, quantile, rate_of_bytes, samples, share, share_interval, time, title,
+};
+use super::parts;
 use super::table::{Table, escape_markdown};
 use crate::metrics::certificate::ArrivalClock;
-use crate::metrics::summary::{Group, QUANTILES, Row};
+use crate::metrics::server::ServerView;
+use crate::metrics::summary::{Group, MetricSummary, QUANTILES, Row};
 use crate::metrics::{Certificate, Metric, Outcome, Summary};
 use crate::runfile::Run;
 use crate::units::Human;
@@ -37,6 +41,9 @@ pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut 
         write_group(group, summary, out)?;
     }
     failures(summary, out)?;
+    if let Some(server) = &summary.server {
+        write_server(server, out)?;
+    }
     write_certificate(run, certificate, out)?;
     definitions(out)
 }
@@ -66,6 +73,12 @@ fn write_group(group: &Group, summary: &Summary, out: &mut impl Write) -> io::Re
     writeln!(out, "\n### Completed invocations only\n")?;
     rows(group, |metric| &metric.completed, out)?;
     writeln!(out)?;
+    if let Some(of) = &group.decomposition {
+        parts::write_markdown(of, out)?;
+        writeln!(out)?;
+    }
+    tools(group, out)?;
+    stalls(group, out)?;
     observations(group, out)
 }
 
@@ -80,26 +93,49 @@ fn ledger(group: &Group, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
-fn rows(
-    group: &Group,
-    pick: impl Fn(&crate::metrics::summary::MetricSummary) -> &Row,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let head = ["metric", "samples", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
-    let mut table = Table::new(head);
-    for metric in &group.metrics {
-        let row = pick(metric);
-        if row.count == 0 {
-            continue;
-        }
+fn rows(group: &Group, pick: impl Fn(&MetricSummary) -> &Row, out: &mut impl Write) -> io::Result<()> {
+    rows_of("metric", group.metrics.iter().map(|metric| (title(metric.series), pick(metric))), out)
+}
+
+fn rows_of<'r>(what: &str, rows: impl Iterator<Item = (String, &'r Row)>, out: &mut impl Write) -> io::Result<()> {
+    let mut table = Table::new([what, "samples", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"]);
+    for (name, row) in rows.filter(|(_, row)| row.count > 0) {
         let cell = |p: f64| {
             let (value, ends) = (quantile(row.quantile(p)), interval(row.quantile(p)));
             if ends.is_empty() { value } else { format!("{value} ({ends})") }
         };
-        let before = [title(metric.series), samples(row), time(row.min_ns), time(row.mean_ns)];
+        let before = [name, samples(row), time(row.min_ns), time(row.mean_ns)];
         table.row(before.into_iter().chain(QUANTILES.map(cell)).chain([time(row.max_ns)]));
     }
     table.write_markdown(out)
+}
+
+fn tools(group: &Group, out: &mut impl Write) -> io::Result<()> {
+    if group.tools.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "### Tool calls, from request to result\n")?;
+    rows_of("tool", group.tools.iter().map(|tool| (format!("tool.{}", tool.name), &tool.all)), out)?;
+    writeln!(out)
+}
+
+fn stalls(group: &Group, out: &mut impl Write) -> io::Result<()> {
+    let totals = &group.totals;
+    if totals.stalls == 0 {
+        return Ok(());
+    }
+    writeln!(out, "### Stalls\n")?;
+    let of =
+        group.stalled.map_or_else(String::new, |stalled| format!(" in {} of invocations", share_interval(stalled)));
+    let (count, in_all) = (totals.stalls, Human(totals.stalled_ns));
+    writeln!(out, "{count} gaps over the threshold{of}, {in_all} in all; what the streams were doing:\n")?;
+    let mut table = Table::new(["part", "time", "share", "of the time in stalls"]);
+    for (part, ns) in totals.stalled_parts.each() {
+        let of = ns as f64 / totals.stalled_ns.max(1) as f64;
+        table.row([format!("part.{}", part.name()), Human(ns).to_string(), share(of), parts::bar(of)]);
+    }
+    table.write_markdown(out)?;
+    writeln!(out)
 }
 
 fn observations(group: &Group, out: &mut impl Write) -> io::Result<()> {
@@ -115,12 +151,14 @@ fn observations(group: &Group, out: &mut impl Write) -> io::Result<()> {
         ("tool calls", totals.tool_calls),
         ("tool errors", totals.tool_errors),
         ("tool calls without a pair", totals.tool_unpaired),
+        ("tool calls over the number whose times are kept", totals.tool_untimed),
         ("stalls", totals.stalls),
         ("comments (heartbeats)", totals.comments),
         ("events of unknown type", totals.unknown_events),
         ("events of other tasks", totals.foreign_events),
         ("events after the end", totals.events_after_end),
         ("further task_finished events", totals.duplicate_finishes),
+        ("further task_created events", totals.duplicate_creations),
         ("events with broken UTF-8", totals.invalid_utf8),
         ("stamps moved to keep their order", totals.stamps_moved),
         ("invocations on a reused connection", totals.reused_connections),
@@ -163,6 +201,29 @@ fn failures(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     }
     table.write_markdown(out)?;
     writeln!(out)
+}
+
+fn write_server(server: &ServerView, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "## The server's own view\n")?;
+    if let Some(clock) = &server.clock {
+        writeln!(out, "{}\n", clock_offset(clock))?;
+    }
+    let mut table = Table::new(["what we saw, against what the server says", "invocations", "seen", "said", "share"]);
+    for account in &server.accounts {
+        table.row([
+            account.span.definition().to_owned(),
+            account.invocations.to_string(),
+            Human(account.client_ns_mean).to_string(),
+            Human(account.server_ns_mean).to_string(),
+            share(account.share),
+        ]);
+    }
+    table.write_markdown(out)?;
+    writeln!(
+        out,
+        "\nMeans over completed invocations. What the server does not account for lies before its first stamp, in the \
+         network, in its own buffers, or in this client.\n"
+    )
 }
 
 fn write_certificate(run: &Run, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
@@ -214,5 +275,6 @@ fn definitions(out: &mut impl Write) -> io::Result<()> {
     for metric in Metric::ALL {
         table.row([metric.name().to_owned(), metric.definition().to_owned()]);
     }
+    parts::definitions(&mut table);
     table.write_markdown(out)
 }

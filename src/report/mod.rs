@@ -2,6 +2,7 @@
 
 mod figures;
 pub mod markdown;
+pub mod parts;
 pub mod table;
 pub mod terminal;
 

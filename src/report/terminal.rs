@@ -4,8 +4,9 @@
 use std::io::{self, Write};
 
 use super::figures::{interval, number, printable, quantile, rate_of_bytes, share, share_interval, time, title};
+use super::parts;
 use super::table::Table;
-use crate::metrics::summary::{Group, QUANTILES, Refused};
+use crate::metrics::summary::{Group, QUANTILES, Refused, Totals};
 use crate::metrics::{Certificate, Metric, Origin, Outcome, Series, Summary};
 use crate::runfile::{Run, Status};
 use crate::units::Human;
@@ -125,14 +126,51 @@ fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     if summary.warmup_rows > 0 {
         writeln!(out, "warm-up   {} more invocations, left out of these numbers", summary.warmup_rows)?;
     }
+    where_the_time_went(group, out)?;
     if totals.stalls > 0 {
         let of = share(totals.stalled_invocations as f64 / ledger.started().max(1) as f64);
-        writeln!(out, "stalls    {} in {of} of invocations, {} in all", totals.stalls, Human(totals.stalled_ns))?;
+        let longest_ns = group.metric(Series::of(Metric::Gap)).and_then(|gap| gap.all.max_ns);
+        writeln!(
+            out,
+            "stalls    {} in {of} of invocations, {} in all, longest {}: {}",
+            totals.stalls,
+            Human(totals.stalled_ns),
+            time(longest_ns),
+            parts::times_line(&totals.stalled_parts),
+        )?;
     }
+    noted(totals, out)?;
     for failure in summary.failures.iter().take(FAILURES_SHOWN) {
         writeln!(out, "failed    {} × {}: {}", failure.count, failure.outcome, printable(&failure.detail))?;
     }
     Ok(())
+}
+
+/// What the mean invocation and the p99 are made of.
+fn where_the_time_went(group: &Group, out: &mut impl Write) -> io::Result<()> {
+    let Some(of) = &group.decomposition else { return Ok(()) };
+    let mean = parts::line(of.parts.iter().map(|part| &part.mean));
+    let largest = of.tail.as_ref().and_then(|tail| tail.parts.iter().max_by(|a, b| a.share.total_cmp(&b.share)));
+    let tail = largest.map_or_else(String::new, |slice| format!("; p99: {}", parts::line([slice])));
+    writeln!(out, "time      {mean}{tail}")
+}
+
+/// What was odd about the streams, when something was.
+fn noted(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
+    let noted: Vec<_> = [
+        (totals.unknown_events, "events of unknown type"),
+        (totals.foreign_events, "events of other tasks"),
+        (totals.events_after_end, "events after the end"),
+        (totals.duplicate_creations, "further task_created events"),
+        (totals.tool_unpaired, "tool calls without a pair"),
+        (totals.tool_errors, "tool errors"),
+        (totals.invalid_utf8, "events with broken UTF-8"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    if noted.is_empty() { Ok(()) } else { writeln!(out, "noted     {}", noted.join(", ")) }
 }
 
 /// Can it be trusted?

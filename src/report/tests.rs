@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{markdown, terminal};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
 use crate::metrics::digest::Digest;
-use crate::metrics::{Certificate, Metric, Outcome, Record, Summary, Warning};
+use crate::metrics::server::{Account, ClockOffset, ServerView, Span};
+use crate::metrics::{Certificate, Metric, Outcome, PartTimes, Record, Summary, ToolTime, Warning};
 use crate::runfile::run::{Build, Machine, VERSION};
 use crate::runfile::{Run, Status};
 use crate::stats::Histogram;
@@ -39,7 +40,9 @@ fn summary() -> Summary {
             record.counts.chunks = 36;
             record.counts.events = 40;
             record.counts.text_bytes = 500;
+            take_apart(&mut record, index, first_ns);
             (0..35).for_each(|gap| gaps.record((15 + (index + gap) % 11) * NS_PER_MS));
+            gaps.record_n(record.counts.stalled_ns, record.counts.stalls);
         } else {
             record.detail = Some(format!("made up: {}", record.outcome));
         }
@@ -49,7 +52,48 @@ fn summary() -> Summary {
     }
     let gaps = gaps.inner().expect("gaps were recorded");
     digest.take_histogram(Metric::Gap, "base", true, None, gaps);
-    digest.summary(1_700 * NS_PER_MS)
+    Summary { server: Some(server()), ..digest.summary(1_700 * NS_PER_MS) }
+}
+
+/// The parts of a made-up invocation: every third one searches the web, and one in a hundred stalls.
+fn take_apart(record: &mut Record, index: u64, first_ns: u64) {
+    let search_ns = if index.is_multiple_of(3) { 90 * NS_PER_MS } else { 0 };
+    record.turn = u32::try_from(index % 2).expect("0 or 1");
+    record.parts = PartTimes {
+        connect_ns: 100_000,
+        wait_ns: 20 * NS_PER_MS,
+        queue_ns: 30 * NS_PER_MS,
+        tool_ns: search_ns,
+        model_ns: first_ns - search_ns - 50 * NS_PER_MS - 120_000,
+        answer_ns: 700 * NS_PER_MS,
+        closing_ns: 5 * NS_PER_MS,
+        ..PartTimes::default()
+    };
+    if search_ns > 0 {
+        record.tools = vec![ToolTime { name: Arc::from("web_search"), ns: search_ns }];
+        record.calls = record.tools.clone();
+        record.counts.tool_calls = 1;
+    }
+    if index.is_multiple_of(100) {
+        (record.counts.stalls, record.counts.stalled_ns) = (1, 400 * NS_PER_MS);
+        record.stalled = PartTimes { answer_ns: 400 * NS_PER_MS, ..PartTimes::default() };
+        record.counts.foreign_events = 2;
+    }
+    assert!(record.parts_add_up(), "{record:?}");
+}
+
+fn server() -> ServerView {
+    let account = |span, client_ns_mean, server_ns_mean, share| Account {
+        span,
+        invocations: 689,
+        client_ns_mean: client_ns_mean * NS_PER_MS,
+        server_ns_mean: server_ns_mean * NS_PER_MS,
+        share,
+    };
+    ServerView {
+        clock: Some(ClockOffset { low_ns: -1_250_000, high_ns: 250_000, resolution_ns: 1_000 }),
+        accounts: vec![account(Span::Ttfc, 250, 225, 0.9), account(Span::Finish, 955, 930, 0.9738)],
+    }
 }
 
 fn certificate() -> Certificate {
@@ -102,14 +146,14 @@ fn the_first_screen_answers_what_its_reader_asks_first() {
     DEGRADED  689 of 700 invocations completed against http://127.0.0.1:8080, then interrupted
       because start lag p99 is 3.00ms, over 2.50ms (a worker was busy 91 %): lower -c, or add cores
 
-    from the intended start, unless said          p50          p90          p95     p99   p99.9     max
-    time to first chunk                         250ms        292ms        297ms   never  n<6636   300ms
+    from the intended start, unless said          p50          p90          p95     p99   p99.9    max
+    time to first chunk                         250ms        292ms        297ms   never  n<6636  300ms
       95 % interval                       247ms–254ms  290ms–294ms  295ms–299ms
-    time to first chunk, from the send          250ms        292ms        297ms   never  n<6636   300ms
-    time to task_finished                       955ms        997ms        1.00s   never  n<6636   1.00s
+    time to first chunk, from the send          250ms        292ms        297ms   never  n<6636  300ms
+    time to task_finished                       955ms        997ms        1.00s   never  n<6636  1.00s
       95 % interval                       952ms–959ms  995ms–999ms  1.00s–1.00s
-    time to task_finished, from the send        955ms        997ms        1.00s   never  n<6636   1.00s
-    gap between chunks                         20.0ms       24.0ms       25.0ms  25.0ms  25.0ms  25.0ms
+    time to task_finished, from the send        955ms        997ms        1.00s   never  n<6636  1.00s
+    gap between chunks                         20.0ms       24.0ms       25.0ms  25.0ms  25.0ms  400ms
     n<N: that quantile takes N independent samples; these are worth 699
     never: so many failed that this share never got there; report.md has the completed ones alone
 
@@ -119,6 +163,9 @@ fn the_first_screen_answers_what_its_reader_asks_first() {
     pass      goodput > 5/s: 377.06/s (367.55/s–385.09/s)
     streams   700 started in 1.70s, 387 in flight on average; 405 completed/s, 16212 events/s, 198 KiB/s of text
     ended     689 completed + 2 cut + 7 http_status + 2 truncated = 700 planned; success 98.7 % (97.6 %–99.4 %)
+    time      73 % answer · 18 % model · 3 % web_search · 3 % queue · 3 % 3 others; p99: 70 % answer
+    stalls    7 in 1 % of invocations, 2.80s in all, longest 400ms: 100 % answer
+    noted     14 events of other tasks
     failed    7 × http_status:503: made up: http_status:503
     failed    2 × truncated: made up: truncated
     trust     DEGRADED: stamp error p99 4.10µs, start lag p99 3.00ms (limit 2.50ms); client lag p99 310µs; shared reads 7.1 %; busiest worker 91 %, machine 50 %
@@ -171,7 +218,7 @@ fn the_report_has_every_number_with_its_definition() {
     | time to first chunk, from the send | 689 +9 failed +2 cut off | 200ms | 250ms | 250ms (247ms–254ms) | 292ms (290ms–294ms) | 297ms (295ms–299ms) | never | n\<6636 | 300ms |
     | time to task\_finished | 689 +9 failed +2 cut off | 905ms | 955ms | 955ms (952ms–959ms) | 997ms (995ms–999ms) | 1.00s (1.00s–1.00s) | never | n\<6636 | 1.00s |
     | time to task\_finished, from the send | 689 +9 failed +2 cut off | 905ms | 955ms | 955ms (952ms–959ms) | 997ms (995ms–999ms) | 1.00s (1.00s–1.00s) | never | n\<6636 | 1.00s |
-    | gap between chunks | 24115 | 15.0ms | 20.0ms | 20.0ms | 24.0ms | 25.0ms | 25.0ms | 25.0ms | 25.0ms |
+    | gap between chunks | 24122 | 15.0ms | 20.1ms | 20.0ms | 24.0ms | 25.0ms | 25.0ms | 25.0ms | 400ms |
     | answer | 689 | 700ms | 700ms | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | n\<6636 | 700ms |
     | closing | 689 | 5.00ms | 5.00ms | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | n\<6636 | 5.00ms |
     | start lag (ours) | 700 | 20.0µs | 20.0µs | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | n\<6636 | 20.0µs |
@@ -184,10 +231,59 @@ fn the_report_has_every_number_with_its_definition() {
     | time to first chunk, from the send | 689 | 200ms | 250ms | 250ms (246ms–254ms) | 291ms (288ms–293ms) | 295ms (294ms–297ms) | 300ms (299ms–300ms) | n\<6636 | 300ms |
     | time to task\_finished | 689 | 905ms | 955ms | 955ms (951ms–959ms) | 996ms (993ms–998ms) | 1.00s (999ms–1.00s) | 1.00s (1.00s–1.00s) | n\<6636 | 1.00s |
     | time to task\_finished, from the send | 689 | 905ms | 955ms | 955ms (951ms–959ms) | 996ms (993ms–998ms) | 1.00s (999ms–1.00s) | 1.00s (1.00s–1.00s) | n\<6636 | 1.00s |
-    | gap between chunks | 24115 | 15.0ms | 20.0ms | 20.0ms | 24.0ms | 25.0ms | 25.0ms | 25.0ms | 25.0ms |
+    | gap between chunks | 24122 | 15.0ms | 20.1ms | 20.0ms | 24.0ms | 25.0ms | 25.0ms | 25.0ms | 400ms |
     | answer | 689 | 700ms | 700ms | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 700ms (700ms–700ms) | n\<6636 | 700ms |
     | closing | 689 | 5.00ms | 5.00ms | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | n\<6636 | 5.00ms |
     | start lag (ours) | 689 | 20.0µs | 20.0µs | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | 20.0µs (20.0µs–20.0µs) | n\<6636 | 20.0µs |
+
+    ### Where the time of completed invocations went
+
+    The mean one took 955ms from its start to its finish, 20.0µs after the intended start; its parts add up to that.
+
+    | part | mean | share | p50 | p95 | invocations with it | of the mean |
+    |---|---:|---:|---:|---:|---:|---:|
+    | part.connect | 100µs | under 0.1 % | 100µs | 100µs | 689 | ▏ |
+    | part.wait | 20.0ms | 2.1 % | 20.0ms | 20.0ms | 689 | ▉ |
+    | part.queue | 30.0ms | 3.1 % | 30.0ms | 30.0ms | 689 | █▎ |
+    | part.model | 170ms | 17.8 % | 175ms | 243ms | 689 | ███████▏ |
+    | part.tool.web\_search | 30.2ms | 3.2 % | 0ns | 90.0ms | 231 | █▎ |
+    | part.answer | 700ms | 73.3 % | 700ms | 700ms | 689 | █████████████████████████████▍ |
+    | part.closing | 5.00ms | 0.5 % | 5.00ms | 5.00ms | 689 | ▎ |
+    | sum | 955ms | 100 % |  |  | 689 |  |
+
+    The p99 is made of 70 % answer · 22 % model · 3 % queue · 3 % web\_search · 2 % 3 others: the mean of the 7 invocations that took 1.00s or more.
+
+    #### By turn
+
+    | turn | invocations | mean | part.connect | part.wait | part.queue | part.model | part.tool.web\_search | part.answer | part.closing |
+    |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+    | 1 | 349 | 955ms | 100µs | 20.0ms | 30.0ms | 170ms | 30.2ms | 700ms | 5.00ms |
+    | 2 | 340 | 955ms | 100µs | 20.0ms | 30.0ms | 170ms | 30.2ms | 700ms | 5.00ms |
+    | conversation, as the sum | 689 | 1.91s | 200µs | 40.0ms | 60.0ms | 339ms | 60.3ms | 1.40s | 10.0ms |
+
+    #### The slowest
+
+    | plan index | variant | turn | from the intended start | start lag | made of |
+    |---|---:|---:|---:|---:|---:|
+    | 32 | base | 1 | 1.00s | 20.0µs | 70 % answer · 25 % model · 3 % queue · 2 % wait · 1 % 2 others |
+    | 133 | base | 2 | 1.00s | 20.0µs | 70 % answer · 25 % model · 3 % queue · 2 % wait · 1 % 2 others |
+    | 234 | base | 1 | 1.00s | 20.0µs | 70 % answer · 16 % model · 9 % web\_search · 3 % queue · 2 % 3 others |
+    | 335 | base | 2 | 1.00s | 20.0µs | 70 % answer · 25 % model · 3 % queue · 2 % wait · 1 % 2 others |
+    | 436 | base | 1 | 1.00s | 20.0µs | 70 % answer · 25 % model · 3 % queue · 2 % wait · 1 % 2 others |
+
+    ### Tool calls, from request to result
+
+    | tool | samples | min | mean | p50 | p90 | p95 | p99 | p99.9 | max |
+    |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+    | tool.web\_search | 231 | 90.0ms | 90.0ms | 90.0ms (90.0ms–90.0ms) | 90.0ms (90.0ms–90.0ms) | 90.0ms (90.0ms–90.0ms) | n\<662 | n\<6636 | 90.0ms |
+
+    ### Stalls
+
+    7 gaps over the threshold in 1 % (0.4 %–2.0 %) of invocations, 2.80s in all; what the streams were doing:
+
+    | part | time | share | of the time in stalls |
+    |---|---:|---:|---:|
+    | part.answer | 2.80s | 100 % | ████████████████████████████████████████ |
 
     | counted | sum |
     |---|---:|
@@ -197,15 +293,17 @@ fn the_report_has_every_number_with_its_definition() {
     | body bytes | 0 |
     | reads | 0 |
     | events that shared their read with a later one | 0 |
-    | tool calls | 0 |
+    | tool calls | 231 |
     | tool errors | 0 |
     | tool calls without a pair | 0 |
-    | stalls | 0 |
+    | tool calls over the number whose times are kept | 0 |
+    | stalls | 7 |
     | comments (heartbeats) | 0 |
     | events of unknown type | 0 |
-    | events of other tasks | 0 |
+    | events of other tasks | 14 |
     | events after the end | 0 |
     | further task\_finished events | 0 |
+    | further task\_created events | 0 |
     | events with broken UTF-8 | 0 |
     | stamps moved to keep their order | 0 |
     | invocations on a reused connection | 0 |
@@ -217,6 +315,17 @@ fn the_report_has_every_number_with_its_definition() {
     |---|---:|---:|
     | http\_status:503 | made up: http\_status:503 | 7 |
     | truncated | made up: truncated | 2 |
+
+    ## The server's own view
+
+    Its clock less ours is −500µs ± 750µs (surely −1.25ms to +250µs; its stamps tell 1.00µs).
+
+    | what we saw, against what the server says | invocations | seen | said | share |
+    |---|---:|---:|---:|---:|
+    | sent → first chunk, against the time of task\_created → of that chunk | 689 | 250ms | 225ms | 90 % |
+    | sent → task\_finished, against the time of task\_created → of task\_finished | 689 | 955ms | 930ms | 97.4 % |
+
+    Means over completed invocations. What the server does not account for lies before its first stamp, in the network, in its own buffers, or in this client.
 
     ## Certificate: DEGRADED
 
@@ -250,12 +359,24 @@ fn the_report_has_every_number_with_its_definition() {
     | ttfe | first complete event of any kind − origin |
     | connect | connection (with TLS) − taken up; new connections only |
     | queue | first task\_updated executing − task\_created |
+    | tool | tool\_call\_result − tool\_call\_request, paired by request\_id; one sample a call, by the tool's name |
     | answer | last chunk − first chunk |
     | closing | task\_finished − last chunk |
     | silence | longest wait between body bytes; one sample a stream |
+    | event\_silence | longest wait between events; one sample a stream: over silence by what comments alone filled |
     | start\_lag | taken up − intended: the harness's own lateness |
     | client\_lag | handled − arrived, each event: the harness's own slowness |
     | stamp\_error | by how much an event's arrival stamp may be too late, at most; each event |
+    | part.connect | taken up → request sent |
+    | part.wait | request sent → task\_created, or the first event that tells anything |
+    | part.queue | task\_created → executing, or the first event that is of no task |
+    | part.model | no event says what the agent does: most often the model at work |
+    | part.thinking | the last event was think, analyze or plan |
+    | part.tool | a tool call is open; its time goes to the one opened last |
+    | part.sub\_agent | a sub-agent was triggered and nothing else has come since |
+    | part.auth | a login is waited for |
+    | part.answer | between two chunks with no other event between them |
+    | part.closing | after the last chunk |
     ");
 }
 

@@ -98,7 +98,7 @@ impl<W: Write> Writer<W> {
     /// The output can't be written.
     pub fn write(&mut self, tag: &Tag, start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
         let outcome = if tag.warmup { "warmup" } else { tag.outcome.unwrap_or("any") };
-        self.line([&tag.series.name(), &tag.variant, outcome], start_ns, end_ns, histogram)
+        self.line([&tag.metric(), &tag.variant, outcome], start_ns, end_ns, histogram)
     }
 
     /// Writes the gaps of one group of streams over the whole run.
@@ -191,10 +191,13 @@ mod tests {
         let mut histogram = Histogram::default();
         [250_000_000, 251_000_000, 3_000_000_000].into_iter().for_each(|ns| histogram.record(ns));
         let series = Series::from_intended(Metric::Ttfc);
-        let tag = Tag { series, variant: Arc::from("gpt 5: high, ö"), outcome: Some("completed"), warmup: false };
+        let variant = Arc::from("gpt 5: high, ö");
+        let tag = Tag { series, tool: None, variant, outcome: Some("completed"), warmup: false };
         writer.write(&tag, 0, 1_000_000_000, &histogram).expect("a vector takes it");
         writer.write(&Tag { warmup: true, ..tag.clone() }, 1_000_000_000, 1_500_000_000, &histogram).expect("a vector");
         writer.write(&tag, 0, 1, &Histogram::default()).expect("nothing is written of an empty one");
+        let calls = Tag { series: Series::of(Metric::Tool), tool: Some(Arc::from("a:b c")), ..tag };
+        writer.write(&calls, 0, 1_000_000_000, &histogram).expect("a vector takes it");
         let group = GapGroup { variant: Arc::from("base"), completed: true, group: 7 };
         writer.write_gap_group(&group, 2_000_000_000, &histogram).expect("a vector takes it");
         drop(writer);
@@ -223,11 +226,12 @@ mod tests {
             [
                 ("ttfc_from_intended", "gpt 5: high, ö", "completed", 0, 1_000_000_000),
                 ("ttfc_from_intended", "gpt 5: high, ö", "warmup", 1_000_000_000, 500_000_000),
+                ("tool.a:b c", "gpt 5: high, ö", "completed", 0, 1_000_000_000),
                 ("gap.g07", "base", "completed", 0, 2_000_000_000),
             ]
         );
         assert!(lines.iter().all(|line| Some(&line.histogram) == histogram.inner()));
-        assert_eq!((lines[0].gap_group(), lines[2].gap_group()), (None, Some(7)));
+        assert_eq!((lines[0].gap_group(), lines[3].gap_group()), (None, Some(7)));
     }
 
     #[test]
@@ -252,7 +256,7 @@ mod tests {
     fn a_log_that_was_cut_gives_its_whole_lines() {
         let (text, _) = log();
         let (read, cut) = lines(&text[..text.len() - 3]);
-        assert_eq!((read.len(), cut), (2, true));
+        assert_eq!((read.len(), cut), (3, true));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{Status, hlog, invocations, run};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
 use crate::metrics::digest::Digest;
 use crate::metrics::objective::NotAnObjective;
+use crate::metrics::server::Observed;
 use crate::metrics::summary::Settled;
 use crate::metrics::{Certificate, Ledger, Metric, Outcome, Record, Series, Summary, Warning};
 use crate::stats::littles_law;
@@ -71,10 +72,12 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
     let objectives = run.objectives.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     let mut digest = Digest::new(objectives);
     let mut facts = Facts::default();
+    let mut server = Observed::default();
     let path = folder.join(INVOCATIONS);
     let rows = File::open(&path).map_err(|source| Error::Read { path, source })?;
     let rows = invocations::read(rows, |record| {
         facts.take(&record);
+        server.take(&record);
         digest.take(&record);
     })?;
     let path = folder.join(HISTOGRAMS);
@@ -89,7 +92,8 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
         }
     })?;
     let own = OwnFigures::of(&digest);
-    let summary = digest.summary(facts.span_ns());
+    let mut summary = digest.summary(facts.span_ns());
+    summary.server = server.view(run.origin_unix_ns);
     let holds = facts.holds(run.harness.as_ref());
     let measured = self_error(&summary, &own, run, holds);
     let mut warnings = facts.warnings(&summary, run);
@@ -115,6 +119,8 @@ struct Facts {
     last_ns: u64,
     new_connections: u64,
     without_chunks: u64,
+    /// Rows whose parts don't add up.
+    odd_parts: u64,
 }
 
 impl Facts {
@@ -122,6 +128,7 @@ impl Facts {
         self.ledger.count(record.outcome);
         self.events += record.counts.events;
         self.body_bytes += record.counts.body_bytes;
+        self.odd_parts += u64::from(!record.parts_add_up());
         if record.warmup || record.outcome == Outcome::NotStarted {
             return;
         }
@@ -136,10 +143,11 @@ impl Facts {
         self.first_ns.map_or(0, |first| self.last_ns.saturating_sub(first))
     }
 
-    /// Whether the rows are what the workers counted; a run without their count has nothing to hold against.
+    /// Whether the rows add up in themselves and to what the workers counted; a run without their count has nothing to
+    /// hold against.
     fn holds(&self, harness: Option<&Harness>) -> bool {
         let sums = harness.is_none_or(|harness| self.differences(harness).is_empty() && harness.lost_workers == 0);
-        self.ledger.adds_up() && sums
+        self.ledger.adds_up() && self.odd_parts == 0 && sums
     }
 
     fn differences(&self, harness: &Harness) -> Vec<Warning> {
@@ -166,6 +174,7 @@ impl Facts {
         };
         let lost = run.harness.as_ref().map_or(0, |harness| harness.lost_workers);
         warn(lost > 0, Warning::WorkersLost { count: lost });
+        warn(self.odd_parts > 0, Warning::PartsDiffer { count: self.odd_parts });
         match summary.settled {
             Settled::After(after_ns) => warn(true, Warning::Unsettled { after_ns: Some(after_ns) }),
             Settled::Never => warn(true, Warning::Unsettled { after_ns: None }),

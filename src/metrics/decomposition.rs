@@ -1,0 +1,391 @@
+//! Where the time of completed invocations went: the mean one, each turn, the slowest ones, and what the p99 is made of.
+//!
+//! Means are exact. A quantile of a part is read from a histogram of three digits over all completed invocations, those
+//! without that part included, and has no interval: it describes, and no verdict rests on it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::parts::{Part, PartTimes};
+use super::record::Record;
+use super::summary::{Quantile, Refused};
+use super::tools::{ToolTime, place};
+use crate::stats::order::floor;
+use crate::stats::rank::{rank, weighted_quantile};
+use crate::stats::{Histogram, histogram};
+
+/// The quantiles of each part that are reported.
+pub const PART_QUANTILES: [f64; 2] = [0.5, 0.95];
+/// The quantile of time to finish whose invocations are taken apart together.
+const TAIL: f64 = 0.99;
+/// The slowest invocations that are kept for that; of a run of more than a million, the tail is these.
+const TAIL_MAX: usize = 10_000;
+/// The slowest invocations that are shown one by one.
+const SLOWEST: usize = 5;
+
+/// Completed invocations, taken apart. Times in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decomposition {
+    /// How many.
+    pub invocations: u64,
+    /// Mean lateness of the start: it lies before the parts.
+    pub start_lag_ns_mean: u64,
+    /// Mean from start to finish: what the parts add up to.
+    pub total_ns_mean: u64,
+    /// The parts of the mean invocation, those of tools by name; one without any time is left out.
+    pub parts: Vec<PartSummary>,
+    /// By turn of the conversation, and a last one without a number for all turns together; empty when there is one.
+    pub turns: Vec<TurnSummary>,
+    /// The invocations that make up the p99 of time to finish; absent where that is refused.
+    pub tail: Option<Tail>,
+    /// The slowest invocations, one by one.
+    pub slowest: Vec<Slow>,
+}
+
+/// A piece of some time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slice {
+    /// Its label.
+    pub part: Part,
+    /// The tool's name, when it is one's.
+    pub tool: Option<String>,
+    /// How long, in nanoseconds.
+    pub ns: u64,
+    /// Its share of the whole, from 0 to 1.
+    pub share: f64,
+}
+
+/// One part over all completed invocations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartSummary {
+    /// Its mean time, and its share of all the time.
+    pub mean: Slice,
+    /// Invocations that had any of it.
+    pub invocations: u64,
+    /// [`PART_QUANTILES`], in order, over all invocations.
+    pub quantiles: Vec<Quantile>,
+}
+
+/// The mean invocation of one turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnSummary {
+    /// The turn, from 0; absent for the conversation, whose times are the sums of its turns' means.
+    pub turn: Option<u32>,
+    /// Completed invocations of it.
+    pub invocations: u64,
+    /// Mean from start to finish, in nanoseconds.
+    pub total_ns_mean: u64,
+    /// Its parts.
+    pub parts: Vec<Slice>,
+}
+
+/// The slowest invocations together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tail {
+    /// The quantile of time to finish from the intended start from which on they are.
+    pub p: f64,
+    /// How many they are.
+    pub invocations: u64,
+    /// The fastest of them, in nanoseconds from the intended start.
+    pub from_ns: u64,
+    /// What their mean is made of.
+    pub parts: Vec<Slice>,
+}
+
+/// One slow invocation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slow {
+    /// Its place in the plan.
+    pub plan_index: u64,
+    /// Its variant.
+    pub variant: String,
+    /// Its turn, from 0.
+    pub turn: u32,
+    /// From the intended start to its end, in nanoseconds.
+    pub finish_ns: u64,
+    /// Of those, until it was taken up.
+    pub start_lag_ns: u64,
+    /// The others, by label.
+    pub parts: Vec<Slice>,
+}
+
+impl Slice {
+    /// What it is called: the tool's name, else the part's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tool.as_deref().unwrap_or(self.part.name())
+    }
+}
+
+/// Completed invocations on their way to a [`Decomposition`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Breakdown {
+    invocations: u64,
+    start_lag_ns: u128,
+    total_ns: u128,
+    /// One for each label that had any time.
+    labels: Vec<Label>,
+    turns: BTreeMap<u32, Turn>,
+    slowest: BinaryHeap<Reverse<Entry>>,
+}
+
+#[derive(Debug, Clone)]
+struct Label {
+    part: Part,
+    /// Empty when it is no tool's.
+    tool: Arc<str>,
+    times: Histogram,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Turn {
+    invocations: u64,
+    parts: Sums,
+}
+
+/// Times by label, summed up.
+#[derive(Debug, Clone, Default)]
+struct Sums(BTreeMap<(Part, Arc<str>), u128>);
+
+/// One of the slowest invocations; in order of time to finish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    finish_ns: u64,
+    plan_index: u64,
+    variant: Arc<str>,
+    turn: u32,
+    start_lag_ns: u64,
+    parts: PartTimes,
+    tools: Vec<ToolTime>,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.finish_ns, Reverse(self.plan_index)).cmp(&(other.finish_ns, Reverse(other.plan_index)))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The labelled times of an invocation, a tool's under its name.
+fn labelled<'a>(parts: &'a PartTimes, tools: &'a [ToolTime]) -> impl Iterator<Item = (Part, &'a str, u64)> {
+    let others = parts.each().filter(|(part, _)| *part != Part::Tool).map(|(part, ns)| (part, "", ns));
+    let tools = tools.iter().filter(|tool| tool.ns > 0).map(|tool| (Part::Tool, &*tool.name, tool.ns));
+    others.chain(tools)
+}
+
+impl Breakdown {
+    /// One more invocation that has completed.
+    pub(super) fn take(&mut self, record: &Record) {
+        let total_ns = record.duration_ns();
+        let start_lag_ns = record.start_lag_ns().unwrap_or_default();
+        self.invocations += 1;
+        self.start_lag_ns += u128::from(start_lag_ns);
+        self.total_ns += u128::from(total_ns);
+        let turn = self.turns.entry(record.turn).or_default();
+        turn.invocations += 1;
+        for (part, tool, ns) in labelled(&record.parts, &record.tools) {
+            let label = label(&mut self.labels, part, tool);
+            label.times.record(ns);
+            turn.parts.add(part, &label.tool, u128::from(ns));
+        }
+        let finish_ns = start_lag_ns + total_ns;
+        let is_slow = self.slowest.peek().is_none_or(|Reverse(least)| least.finish_ns <= finish_ns);
+        if is_slow || self.slowest.len() < TAIL_MAX {
+            self.keep(Entry {
+                finish_ns,
+                plan_index: record.plan_index,
+                variant: Arc::clone(&record.variant),
+                turn: record.turn,
+                start_lag_ns,
+                parts: record.parts,
+                tools: record.tools.clone(),
+            });
+        }
+    }
+
+    /// Both together.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        self.invocations += other.invocations;
+        self.start_lag_ns += other.start_lag_ns;
+        self.total_ns += other.total_ns;
+        for theirs in &other.labels {
+            label(&mut self.labels, theirs.part, &theirs.tool).times.merge(&theirs.times);
+        }
+        for (number, theirs) in &other.turns {
+            let turn = self.turns.entry(*number).or_default();
+            turn.invocations += theirs.invocations;
+            theirs.parts.0.iter().for_each(|((part, tool), ns)| turn.parts.add(*part, tool, *ns));
+        }
+        other.slowest.iter().for_each(|Reverse(entry)| self.keep(entry.clone()));
+        self
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        self.slowest.push(Reverse(entry));
+        if self.slowest.len() > TAIL_MAX {
+            self.slowest.pop();
+        }
+    }
+
+    /// What it comes to; nothing when no invocation completed.
+    pub(super) fn decomposition(&self) -> Option<Decomposition> {
+        if self.invocations == 0 {
+            return None;
+        }
+        let mut slowest: Vec<_> = self.slowest.iter().map(|Reverse(entry)| entry).collect();
+        slowest.sort_unstable_by(|a, b| b.cmp(a));
+        Some(Decomposition {
+            invocations: self.invocations,
+            start_lag_ns_mean: mean(self.start_lag_ns, self.invocations),
+            total_ns_mean: mean(self.total_ns, self.invocations),
+            parts: self.parts(),
+            turns: self.turns(),
+            tail: self.tail(&slowest),
+            slowest: slowest.into_iter().take(SLOWEST).map(Entry::slow).collect(),
+        })
+    }
+
+    fn parts(&self) -> Vec<PartSummary> {
+        let mut sums = Sums::default();
+        self.labels.iter().for_each(|label| sums.add(label.part, &label.tool, label.times.sum_ns()));
+        let summary = |mean: Slice| {
+            let of =
+                |label: &&Label| label.part == mean.part && *label.tool == *mean.tool.as_deref().unwrap_or_default();
+            let times = &self.labels.iter().find(of).expect("each slice is of a label").times;
+            let quantiles = PART_QUANTILES.map(|p| self.quantile(times, p)).to_vec();
+            PartSummary { mean, invocations: times.count(), quantiles }
+        };
+        sums.slices(self.invocations).into_iter().map(summary).collect()
+    }
+
+    /// A quantile over all invocations, those without any of this part included.
+    fn quantile(&self, times: &Histogram, p: f64) -> Quantile {
+        let needed = floor(p);
+        let refused = (self.invocations < needed).then_some(Refused::TooFew { effective: self.invocations, needed });
+        let value = || {
+            let without = (0, self.invocations - times.count());
+            let beyond = (times.max_ns().unwrap_or_default(), times.above_range());
+            let within = times.inner().into_iter().flat_map(histogram::counts);
+            weighted_quantile(&[without].into_iter().chain(within).chain([beyond]).collect::<Vec<_>>(), p)
+        };
+        let value_ns = if refused.is_none() { value() } else { None };
+        Quantile { p, value_ns, low_ns: None, high_ns: None, refused }
+    }
+
+    fn turns(&self) -> Vec<TurnSummary> {
+        if self.turns.len() < 2 {
+            return Vec::new();
+        }
+        let mut turns: Vec<_> = self.turns.iter().map(|(turn, of)| of.summary(*turn)).collect();
+        let mut conversation = Sums::default();
+        for slice in turns.iter().flat_map(|turn| &turn.parts) {
+            conversation.add(slice.part, &Arc::from(slice.tool.as_deref().unwrap_or_default()), u128::from(slice.ns));
+        }
+        turns.push(TurnSummary {
+            turn: None,
+            invocations: turns.iter().map(|turn| turn.invocations).sum(),
+            total_ns_mean: turns.iter().map(|turn| turn.total_ns_mean).sum(),
+            parts: conversation.slices(1),
+        });
+        turns
+    }
+
+    /// The invocations whose time to finish is the p99 or more.
+    fn tail(&self, slowest: &[&Entry]) -> Option<Tail> {
+        if self.invocations < floor(TAIL) {
+            return None;
+        }
+        let beyond = self.invocations - rank(TAIL, self.invocations) + 1;
+        let tail = &slowest[..usize::try_from(beyond).map_or(slowest.len(), |beyond| beyond.min(slowest.len()))];
+        let mut sums = Sums::default();
+        for entry in tail {
+            labelled(&entry.parts, &entry.tools)
+                .for_each(|(part, tool, ns)| sums.add(part, &Arc::from(tool), u128::from(ns)));
+        }
+        let invocations = tail.len() as u64;
+        let from_ns = tail.last()?.finish_ns;
+        Some(Tail { p: TAIL, invocations, from_ns, parts: sums.slices(invocations) })
+    }
+}
+
+impl Turn {
+    fn summary(&self, turn: u32) -> TurnSummary {
+        let parts = self.parts.slices(self.invocations);
+        let total: u128 = self.parts.0.values().sum();
+        TurnSummary {
+            turn: Some(turn),
+            invocations: self.invocations,
+            total_ns_mean: mean(total, self.invocations),
+            parts,
+        }
+    }
+}
+
+impl Entry {
+    fn slow(&self) -> Slow {
+        let mut sums = Sums::default();
+        labelled(&self.parts, &self.tools)
+            .for_each(|(part, tool, ns)| sums.add(part, &Arc::from(tool), u128::from(ns)));
+        Slow {
+            plan_index: self.plan_index,
+            variant: self.variant.to_string(),
+            turn: self.turn,
+            finish_ns: self.finish_ns,
+            start_lag_ns: self.start_lag_ns,
+            parts: sums.slices(1),
+        }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, part: Part, tool: &Arc<str>, ns: u128) {
+        *self.0.entry((part, Arc::clone(tool))).or_default() += ns;
+    }
+
+    /// The means over so many, in the order of reports, tools by their time.
+    fn slices(&self, invocations: u64) -> Vec<Slice> {
+        let total: u128 = self.0.values().sum();
+        let slice = |((part, tool), ns): (&(Part, Arc<str>), &u128)| Slice {
+            part: *part,
+            tool: (!tool.is_empty()).then(|| tool.to_string()),
+            ns: mean(*ns, invocations),
+            share: *ns as f64 / total.max(1) as f64,
+        };
+        let mut slices: Vec<_> = self.0.iter().map(slice).collect();
+        let order = |part: Part| Part::ALL.iter().position(|one| *one == part);
+        slices.sort_by_key(|slice| (order(slice.part), Reverse(slice.ns)));
+        slices
+    }
+}
+
+/// The label of a part, or of a tool; as many tools as an invocation tells apart, then others together.
+fn label<'l>(labels: &'l mut Vec<Label>, part: Part, tool: &str) -> &'l mut Label {
+    let new = |tool: &str| Label { part, tool: Arc::from(tool), times: Histogram::default() };
+    let at = match part {
+        Part::Tool => place(labels, tool, |label| &label.tool, new),
+        _ => labels.iter().position(|label| label.part == part).unwrap_or_else(|| {
+            labels.push(new(""));
+            labels.len() - 1
+        }),
+    };
+    &mut labels[at]
+}
+
+fn mean(sum_ns: u128, count: u64) -> u64 {
+    let count = u128::from(count.max(1));
+    u64::try_from((sum_ns + count / 2) / count).unwrap_or(u64::MAX)
+}
