@@ -172,6 +172,8 @@ fn probe_prints_a_waterfall() {
             .map(|word| screen.find(word).unwrap_or_else(|| panic!("{word} is missing in\n{screen}")))
             .to_vec();
     assert!(order.is_sorted(), "{screen}");
+    let (_, parts) = screen.split_once("where the time went\n").unwrap();
+    assert!(parts.contains("model") && parts.contains("answer") && parts.contains('█'), "{screen}");
 }
 
 /// A server that gives every request on every connection this answer, until the test ends.

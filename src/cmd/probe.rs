@@ -14,9 +14,11 @@ use crate::agent::recording::Piece;
 use crate::cli::ProbeArgs;
 use crate::client::{Client, Seen, Stamper};
 use crate::clock::{self, Clock};
+use crate::metrics::decomposition;
 use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Record};
 use crate::profile::{Plan, Profile};
+use crate::report::parts;
 use crate::units::{Human, HumanBytes};
 
 /// How much of an event's data is shown, in characters.
@@ -165,5 +167,7 @@ fn waterfall(record: &Record, lines: &[Line], out: &mut impl Write) -> io::Resul
         HumanBytes(counts.text_bytes),
         HumanBytes(counts.body_bytes),
         counts.shared_reads
-    )
+    )?;
+    writeln!(out, "\nwhere the time went")?;
+    parts::write_bars(&decomposition::slices(record), out)
 }

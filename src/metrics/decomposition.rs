@@ -118,6 +118,12 @@ pub struct Slow {
     pub parts: Vec<Slice>,
 }
 
+/// The parts of one invocation, in the order of reports.
+#[must_use]
+pub fn slices(record: &Record) -> Vec<Slice> {
+    Sums::of(&record.parts, &record.tools).slices(1)
+}
+
 impl Slice {
     /// What it is called: the tool's name, else the part's.
     #[must_use]
@@ -313,8 +319,7 @@ impl Breakdown {
         let tail = &slowest[..usize::try_from(beyond).map_or(slowest.len(), |beyond| beyond.min(slowest.len()))];
         let mut sums = Sums::default();
         for entry in tail {
-            labelled(&entry.parts, &entry.tools)
-                .for_each(|(part, tool, ns)| sums.add(part, &Arc::from(tool), u128::from(ns)));
+            sums.add_all(&entry.parts, &entry.tools);
         }
         let invocations = tail.len() as u64;
         let from_ns = tail.last()?.finish_ns;
@@ -337,21 +342,28 @@ impl Turn {
 
 impl Entry {
     fn slow(&self) -> Slow {
-        let mut sums = Sums::default();
-        labelled(&self.parts, &self.tools)
-            .for_each(|(part, tool, ns)| sums.add(part, &Arc::from(tool), u128::from(ns)));
         Slow {
             plan_index: self.plan_index,
             variant: self.variant.to_string(),
             turn: self.turn,
             finish_ns: self.finish_ns,
             start_lag_ns: self.start_lag_ns,
-            parts: sums.slices(1),
+            parts: Sums::of(&self.parts, &self.tools).slices(1),
         }
     }
 }
 
 impl Sums {
+    fn of(parts: &PartTimes, tools: &[ToolTime]) -> Self {
+        let mut sums = Self::default();
+        sums.add_all(parts, tools);
+        sums
+    }
+
+    fn add_all(&mut self, parts: &PartTimes, tools: &[ToolTime]) {
+        labelled(parts, tools).for_each(|(part, tool, ns)| self.add(part, &Arc::from(tool), u128::from(ns)));
+    }
+
     fn add(&mut self, part: Part, tool: &Arc<str>, ns: u128) {
         *self.0.entry((part, Arc::clone(tool))).or_default() += ns;
     }

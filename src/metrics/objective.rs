@@ -14,6 +14,9 @@ use super::summary::{Group, Quantile, Refused, Share};
 use crate::stats::Observation;
 use crate::units;
 
+/// What stands before a tool's name.
+const TOOL: &str = "tool.";
+
 /// What must hold of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
@@ -25,10 +28,12 @@ pub struct Objective {
 }
 
 /// What an objective is about.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Subject {
     /// A quantile of a latency.
     Quantile(Series, f64),
+    /// A quantile of the calls of a tool.
+    Tool(String, f64),
     /// Completed ones among those that had the time.
     Success,
     /// Started ones with a stall.
@@ -92,6 +97,11 @@ impl FromStr for Objective {
             ["success"] => Subject::Success,
             ["stall", "rate"] => Subject::StallRate,
             ["goodput"] => Subject::Goodput,
+            ["tool", _] => return Err(refuse("it names no tool; write tool.NAME")),
+            [name, quantile] if name.strip_prefix(TOOL).is_some_and(|tool| !tool.is_empty()) => {
+                let p = level(quantile).ok_or_else(|| refuse("a quantile is p50 to p99.9"))?;
+                Subject::Tool(name[TOOL.len()..].to_owned(), p)
+            }
             [name, quantile] => {
                 let series = series(name).ok_or_else(|| refuse(&format!("{name} is no metric; {}", known())))?;
                 let p = level(quantile).ok_or_else(|| refuse("a quantile is p50 to p99.9"))?;
@@ -101,11 +111,11 @@ impl FromStr for Objective {
             _ => return Err(refuse(&format!("it names no metric; {}", known()))),
         };
         let limit = subject.limit(limit).map_err(|why| refuse(&why))?;
-        match (subject, under) {
+        match (&subject, under) {
             (Subject::Success | Subject::Goodput, true) => {
                 return Err(refuse("it can only be asked to be over a limit"));
             }
-            (Subject::Quantile(..) | Subject::StallRate, false) => {
+            (Subject::Quantile(..) | Subject::Tool(..) | Subject::StallRate, false) => {
                 return Err(refuse("it can only be asked to be under a limit"));
             }
             _ => {}
@@ -124,7 +134,8 @@ fn series(name: &str) -> Option<Series> {
 }
 
 fn known() -> String {
-    let names: Vec<_> = Metric::ALL.into_iter().map(Metric::name).collect();
+    let name = |metric: Metric| if metric == Metric::Tool { "tool.NAME" } else { metric.name() };
+    let names: Vec<_> = Metric::ALL.into_iter().map(name).collect();
     format!("known are {}", names.join(", "))
 }
 
@@ -135,10 +146,12 @@ fn level(word: &str) -> Option<f64> {
 }
 
 impl Subject {
-    fn limit(self, text: &str) -> Result<Limit, String> {
+    fn limit(&self, text: &str) -> Result<Limit, String> {
         let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
         match self {
-            Self::Quantile(..) => units::parse_duration_ns(text).map(Limit::Ns).map_err(|error| error.to_string()),
+            Self::Quantile(..) | Self::Tool(..) => {
+                units::parse_duration_ns(text).map(Limit::Ns).map_err(|error| error.to_string())
+            }
             Self::Success | Self::StallRate => {
                 let percent = text.strip_suffix('%').and_then(number).filter(|percent| *percent <= 100.0);
                 percent.map(|percent| Limit::Share(percent / 100.0)).ok_or_else(|| "a share is 0% to 100%".to_owned())
@@ -163,7 +176,13 @@ impl Objective {
     /// single invocations is always kept (METRICS.md: objectives on success, stall rate or goodput don't enter).
     #[must_use]
     pub fn is_kept_by(&self, record: &Record) -> bool {
-        let (Subject::Quantile(series, _), Limit::Ns(limit_ns)) = (self.subject, self.limit) else { return true };
+        let (series, limit_ns) = match (&self.subject, self.limit) {
+            (Subject::Quantile(series, _), Limit::Ns(limit_ns)) => (series, limit_ns),
+            (Subject::Tool(name, _), Limit::Ns(limit_ns)) => {
+                return record.calls.iter().filter(|call| *call.name == **name).all(|call| call.ns < limit_ns);
+            }
+            _ => return true,
+        };
         let own = match series.metric {
             Metric::Gap => return record.longest.gap_ns.is_none_or(|gap| gap < limit_ns),
             Metric::ClientLag | Metric::StampError => return true,
@@ -179,10 +198,16 @@ impl Objective {
     /// Judges it on a group of invocations that took `span_ns`.
     #[must_use]
     pub fn judge(&self, group: &Group, span_ns: u64) -> Judged {
-        let (answer, found) = match (self.subject, self.limit) {
+        let no_samples = || (Answer::Inconclusive, "no samples".to_owned());
+        let (answer, found) = match (&self.subject, self.limit) {
             (Subject::Quantile(series, p), Limit::Ns(limit_ns)) => {
-                let quantile = group.metric(series).and_then(|metric| metric.all.quantile(p));
-                quantile.map_or((Answer::Inconclusive, "no samples".to_owned()), |q| of_quantile(q, limit_ns))
+                let quantile = group.metric(*series).and_then(|metric| metric.all.quantile(*p));
+                quantile.map_or_else(no_samples, |quantile| of_quantile(quantile, limit_ns))
+            }
+            (Subject::Tool(name, p), Limit::Ns(limit_ns)) => {
+                let tool = group.tools.iter().find(|tool| tool.name == *name);
+                let quantile = tool.and_then(|tool| tool.all.quantile(*p));
+                quantile.map_or_else(no_samples, |quantile| of_quantile(quantile, limit_ns))
             }
             (Subject::Success, Limit::Share(limit)) => self.of_share(group.success, 1.0, limit, percent),
             (Subject::StallRate, Limit::Share(limit)) => self.of_share(group.stalled, 1.0, limit, percent),
@@ -247,7 +272,11 @@ impl fmt::Display for Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::metrics::digest::Digest;
+    use crate::metrics::{Outcome, ToolTime};
 
     #[test]
     fn objectives_are_read_and_shown_as_they_were_written() {
@@ -255,6 +284,7 @@ mod tests {
             "ttfc p95 < 3s",
             "finish_from_sent p99 < 60s",
             "gap p99.9 <= 400ms",
+            "tool.web_search p95 < 2s",
             "stall rate < 1%",
             "success > 99%",
             "goodput > 5/s",
@@ -272,6 +302,7 @@ mod tests {
             "ttfc p42 < 3s",
             "ttfc p95 < 3",
             "ttfc p95 > 3s",
+            "tool p95 < 2s",
             "success > 101%",
             "success < 99%",
             "goodput > 5",
@@ -281,15 +312,33 @@ mod tests {
         .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
         it has neither < nor >
-        ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, answer, closing, silence, start_lag, client_lag, stamp_error
+        ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error
         it has no quantile
         a quantile is p50 to p99.9
         "3" is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s
         it can only be asked to be under a limit
+        it names no tool; write tool.NAME
         a share is 0% to 100%
         it can only be asked to be over a limit
         a rate is a number with /s
         "#);
+    }
+
+    #[test]
+    fn a_tool_is_judged_by_its_calls() {
+        let objective: Objective = "tool.search p50 < 2s".parse().expect("an objective");
+        let mut record = Record::unstarted(0, Arc::from("base"), 0, 0, Outcome::NotStarted);
+        let call = |name: &str, ms: u64| ToolTime { name: Arc::from(name), ns: ms * 1_000_000 };
+        record.calls = vec![call("search", 1_999), call("fetch", 5_000)];
+        assert!(objective.is_kept_by(&record));
+        let mut digest = Digest::new(Vec::new());
+        (0..100).for_each(|_| digest.take(&record));
+        let summary = digest.summary(1);
+        assert_eq!(objective.judge(summary.overall(), 1).answer, Answer::Pass);
+        let other: Objective = "tool.sear p50 < 2s".parse().expect("an objective");
+        assert_eq!(other.judge(summary.overall(), 1).answer, Answer::Inconclusive);
+        record.calls.push(call("search", 2_000));
+        assert!(!objective.is_kept_by(&record));
     }
 
     fn quantile(low_ms: Option<u64>, high_ms: Option<u64>) -> Quantile {
