@@ -105,6 +105,13 @@ impl Stamper {
         Figures { mapping, ..self.figures.get() }
     }
 
+    /// The largest error of the mapping from the wall clock so far, in nanoseconds: what the stamp of a read's last
+    /// event may be wrong by.
+    #[must_use]
+    pub fn mapping_error_ns(&self) -> u64 {
+        self.mapping.borrow().as_ref().map_or(0, |mapping| mapping.seen().error_ns_max)
+    }
+
     /// The run's clock.
     pub(super) fn clock(&self) -> Clock {
         self.clock

@@ -357,7 +357,7 @@ impl Events<'_> {
     /// The kernel's stamp is that of the read's last segment: for the events before, it is the latest possible.
     fn record(&self, arrival: &Arrival, last_of_read: bool) {
         let exact = arrival.kernel && last_of_read;
-        let mapping_ns = if arrival.kernel { self.shared.stamper.figures().mapping.error_ns_max } else { 0 };
+        let mapping_ns = if arrival.kernel { self.shared.stamper.mapping_error_ns() } else { 0 };
         let span_ns = if exact { 0 } else { arrival.arrival_ns.saturating_sub(arrival.earliest_ns) };
         let lag_ns = arrival.handled_ns.saturating_sub(arrival.arrival_ns);
         self.shared.recorder.borrow_mut().event(&self.variant, self.warmup, lag_ns, mapping_ns + span_ns);
