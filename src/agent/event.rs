@@ -92,7 +92,7 @@ struct WireEnvelope<'a> {
 #[derive(Deserialize)]
 struct WireAuth<'a> {
     #[serde(borrow, default, rename = "type")]
-    kind: Option<Cow<'a, str>>,
+    kind: Option<Borrowed<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -100,9 +100,9 @@ struct WireToolCall<'a> {
     #[serde(borrow)]
     request_id: Cow<'a, str>,
     #[serde(borrow, default)]
-    tool_name: Option<Cow<'a, str>>,
+    tool_name: Option<Borrowed<'a>>,
     #[serde(borrow, default)]
-    operation_id: Option<Cow<'a, str>>,
+    operation_id: Option<Borrowed<'a>>,
     #[serde(default)]
     is_error: Option<bool>,
 }
@@ -208,7 +208,7 @@ impl<'a> Envelope<'a> {
         let wire: WireToolCall<'a> = serde_json::from_str(self.data?).ok()?;
         Some(ToolCall {
             request_id: wire.request_id,
-            name: wire.tool_name.or(wire.operation_id).unwrap_or_default(),
+            name: wire.tool_name.or(wire.operation_id).map(|name| name.0).unwrap_or_default(),
             is_error: wire.is_error.unwrap_or_default(),
         })
     }
@@ -217,7 +217,7 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn asks_for_login(&self) -> bool {
         let wire = self.data.and_then(|data| serde_json::from_str::<WireAuth<'a>>(data).ok());
-        wire.and_then(|wire| wire.kind).is_some_and(|kind| kind == "login_required")
+        wire.and_then(|wire| wire.kind).is_some_and(|kind| kind.0 == "login_required")
     }
 }
 

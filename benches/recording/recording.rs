@@ -1,0 +1,139 @@
+//! What the worker's bookkeeping costs: an event from its envelope on, and a finished invocation.
+//!
+//! `cargo bench --manifest-path benches/recording/Cargo.toml`
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use plimsoll::agent::Envelope;
+use plimsoll::metrics::tracker::{Arrival, End, Start, Tracker, Watch};
+use plimsoll::metrics::{Record, Recorder};
+use plimsoll::runfile::invocations::Writer;
+
+const MS: u64 = 1_000_000;
+/// Events of one stream.
+const EVENTS: u64 = 100;
+
+const CREATED: &str = r#"{"type":"task_created","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":{"id":"t","status":"pending"}}"#;
+const EXECUTING: &str = r#"{"type":"task_updated","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":{"id":"t","status":"executing"}}"#;
+const THINK: &str = r#"{"type":"think","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":"hm"}"#;
+const CHUNK: &str = r#"{"type":"chunk","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":"Hello, "}"#;
+const REQUEST: &str = r#"{"type":"tool_call_request","task_id":"t","data":{"request_id":"66b54f7a-993f-436c-99b5-7ec4a6b3ca05","tool_name":"web_search","payload":{"query":"load line"}}}"#;
+const RESULT: &str = r#"{"type":"tool_call_result","task_id":"t","data":{"request_id":"66b54f7a-993f-436c-99b5-7ec4a6b3ca05","tool_name":"web_search","result":"none","is_error":false}}"#;
+const FINISHED: &str = r#"{"type":"task_finished","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":{"id":"t","status":"completed","result":"Hello","created_at":"2026-03-23T00:46:03.782693Z","started_at":"2026-03-23T00:46:03.782693Z","finished_at":"2026-03-23T00:46:03.782693Z"}}"#;
+
+fn tracker(variant: &Arc<str>, gaps_ns: Vec<u64>) -> Tracker {
+    let start = Start {
+        plan_index: 7,
+        variant: Arc::clone(variant),
+        conversation: 7,
+        turn: 0,
+        worker: 0,
+        warmup: false,
+        task_id: None,
+        intended_ns: MS,
+        started_ns: MS,
+    };
+    let watch = Watch {
+        connect_ns: 1_000 * MS,
+        headers_ns: 1_000 * MS,
+        first_event_ns: 1_000 * MS,
+        idle_ns: 1_000 * MS,
+        total_ns: 1_000_000 * MS,
+        linger_ns: MS,
+        stall_ns: 1_000 * MS,
+    };
+    let mut tracker = Tracker::new(start, watch, gaps_ns);
+    tracker.sent(MS + 1);
+    tracker.headers(MS + 2);
+    tracker
+}
+
+fn arrival(read: u64) -> Arrival {
+    let arrival_ns = (2 + read) * MS;
+    Arrival { read, arrival_ns, earliest_ns: arrival_ns, handled_ns: arrival_ns + 20_000, kernel: true }
+}
+
+/// Bytes, event, and the worker's histograms, as the client and the worker call them.
+fn see(tracker: &mut Tracker, recorder: &mut Recorder, variant: &Arc<str>, envelope: &Envelope<'_>, read: u64) {
+    let arrival = arrival(read);
+    tracker.bytes(black_box(arrival), 182);
+    tracker.event(black_box(envelope), arrival, false);
+    recorder.event(variant, false, arrival.handled_ns - arrival.arrival_ns, 0);
+}
+
+/// A stream that is taken up to before its end.
+fn stream(recorder: &mut Recorder, variant: &Arc<str>, gaps_ns: Vec<u64>) -> Tracker {
+    let mut tracker = tracker(variant, gaps_ns);
+    for (read, payload) in [CREATED, EXECUTING, THINK, REQUEST, RESULT].into_iter().chain([CHUNK; 36]).enumerate() {
+        see(&mut tracker, recorder, variant, &envelope(payload), read as u64);
+    }
+    see(&mut tracker, recorder, variant, &envelope(FINISHED), EVENTS);
+    tracker
+}
+
+fn envelope(payload: &str) -> Envelope<'_> {
+    Envelope::parse(payload).expect("an event of the contract")
+}
+
+fn events(criterion: &mut Criterion) {
+    let variant: Arc<str> = Arc::from("base");
+    for (name, payloads) in
+        [("chunk", [CHUNK, CHUNK]), ("chunk and think in turn", [CHUNK, THINK]), ("tool call", [REQUEST, RESULT])]
+    {
+        let envelopes = payloads.map(envelope);
+        let mut recorder = Recorder::new();
+        criterion.bench_function(&format!("one event: {name}"), |bencher| {
+            bencher.iter_custom(|events| {
+                let mut gaps_ns = Vec::with_capacity(EVENTS as usize);
+                let mut spent = Duration::ZERO;
+                for _ in 0..events.div_ceil(EVENTS) {
+                    gaps_ns.clear();
+                    let mut tracker = tracker(&variant, gaps_ns);
+                    let began = Instant::now();
+                    for read in 0..EVENTS {
+                        see(&mut tracker, &mut recorder, &variant, &envelopes[(read % 2) as usize], read);
+                    }
+                    spent += began.elapsed();
+                    gaps_ns = tracker.end(End::Eof, 1_000 * MS).1;
+                }
+                spent.mul_f64(events as f64 / (events.div_ceil(EVENTS) * EVENTS) as f64)
+            });
+        });
+    }
+}
+
+/// The end of an invocation with one tool call and 36 chunks, and its row.
+fn invocations(criterion: &mut Criterion) {
+    let variant: Arc<str> = Arc::from("base");
+    let mut recorder = Recorder::new();
+    let end = |recorder: &mut Recorder, gaps_ns: Vec<u64>| -> (Record, Vec<u64>, Duration) {
+        let tracker = stream(recorder, &variant, gaps_ns);
+        let began = Instant::now();
+        let (record, gaps_ns) = tracker.end(End::Eof, 1_000 * MS);
+        recorder.finished(&record, &gaps_ns);
+        (record, gaps_ns, began.elapsed())
+    };
+    criterion.bench_function("one finished invocation", |bencher| {
+        bencher.iter_custom(|invocations| {
+            let (mut gaps_ns, mut spent) = (Vec::with_capacity(EVENTS as usize), Duration::ZERO);
+            for _ in 0..invocations {
+                gaps_ns.clear();
+                let (record, kept, took) = end(&mut recorder, gaps_ns);
+                black_box(record);
+                (gaps_ns, spent) = (kept, spent + took);
+            }
+            spent
+        });
+    });
+    let (record, ..) = end(&mut recorder, Vec::new());
+    let mut writer = Writer::new(std::io::sink()).expect("a sink takes all");
+    criterion.bench_function("one row of invocations.csv (the dispatcher's)", |bencher| {
+        bencher.iter(|| writer.write(black_box(&record)).expect("a sink takes all"));
+    });
+}
+
+criterion_group!(benches, events, invocations);
+criterion_main!(benches);
