@@ -78,6 +78,15 @@ fn envelope(payload: &str) -> Envelope<'_> {
     Envelope::parse(payload).expect("an event of the contract")
 }
 
+/// From an event's payload to what the tracker takes.
+fn envelopes(criterion: &mut Criterion) {
+    for (name, payload) in [("chunk", CHUNK), ("tool call", REQUEST)] {
+        criterion.bench_function(&format!("the envelope of an event: {name}"), |bencher| {
+            bencher.iter(|| black_box(envelope(black_box(payload)).kind));
+        });
+    }
+}
+
 fn events(criterion: &mut Criterion) {
     let variant: Arc<str> = Arc::from("base");
     for (name, payloads) in
@@ -135,5 +144,5 @@ fn invocations(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, events, invocations);
+criterion_group!(benches, envelopes, events, invocations);
 criterion_main!(benches);

@@ -14,7 +14,7 @@ use crate::agent::recording::Piece;
 use crate::cli::ProbeArgs;
 use crate::client::{Client, Seen, Stamper};
 use crate::clock::{self, Clock};
-use crate::metrics::decomposition;
+use crate::metrics::breakdown;
 use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Record};
 use crate::profile::{Plan, Profile};
@@ -169,5 +169,5 @@ fn waterfall(record: &Record, lines: &[Line], out: &mut impl Write) -> io::Resul
         counts.shared_reads
     )?;
     writeln!(out, "\nwhere the time went")?;
-    parts::write_bars(&decomposition::slices(record), out)
+    parts::write_bars(&breakdown::slices(record), out)
 }

@@ -12,6 +12,7 @@ use super::objective::Objective;
 use super::record::Record;
 use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Row, Settled, Share, Summary};
 use super::tally::Tally;
+use super::tools::ToolSamples;
 use crate::stats::rank::weighted_quantile;
 use crate::stats::{self, Groups, Incidence, Observation, histogram, proportion};
 
@@ -27,6 +28,8 @@ pub struct Digest {
     variants: Vec<Arc<str>>,
     rows: Vec<Packed>,
     tallies: Vec<Tally>,
+    /// The tool calls of each variant.
+    tools: Vec<ToolSamples>,
     warmup_rows: u64,
     failures: BTreeMap<(String, String), u64>,
     objectives: Vec<Objective>,
@@ -74,6 +77,7 @@ impl Digest {
         }
         let variant = self.variant(&record.variant);
         self.tallies[variant].add(record);
+        self.tools[variant].take(record);
         if let Some(detail) = record.detail.as_ref().filter(|_| !record.outcome.censors()) {
             let known = (record.outcome.name(), detail.clone());
             let room = self.failures.len() < FAILURES_MAX || self.failures.contains_key(&known);
@@ -117,6 +121,7 @@ impl Digest {
         self.variants.iter().position(|known| known == name).unwrap_or_else(|| {
             self.variants.push(Arc::clone(name));
             self.tallies.push(Tally::default());
+            self.tools.push(ToolSamples::default());
             self.variants.len() - 1
         })
     }
@@ -213,7 +218,7 @@ impl Digest {
             ledger: tally.ledger,
             totals: tally.totals,
             metrics,
-            tools: tally.tools.summaries(),
+            tools: ToolSamples::summaries(variant.map_or(&self.tools[..], |variant| &self.tools[variant..=variant])),
             decomposition: tally.breakdown.decomposition(),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The definitions stand in the README ("What is measured"); nothing here reads a clock or a socket.
 
+pub mod breakdown;
 pub mod certificate;
 pub mod decomposition;
 pub mod digest;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::agent::Status;
+
 /// The phase in which a time limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -69,6 +71,18 @@ pub enum Outcome {
 pub struct UnknownOutcome(String);
 
 impl Outcome {
+    /// The outcome that a task's last status means, and what to say of it; a status outside the contract counts as an
+    /// error.
+    pub(super) fn of_status(status: &Status) -> (Self, Option<String>) {
+        match status {
+            Status::Completed => (Self::Completed, None),
+            Status::Failed => (Self::TaskFailed, Some("the agent ended the task as failed".to_owned())),
+            Status::Stopped => (Self::TaskStopped, Some("the agent ended the task as stopped".to_owned())),
+            Status::Error => (Self::TaskError, Some("the agent ended the task with an error".to_owned())),
+            other => (Self::TaskError, Some(format!("task_finished came with status {other:?}"))),
+        }
+    }
+
     /// The stable name in files and reports: `http_status` and `timed_out` carry their detail behind a colon.
     #[must_use]
     pub fn name(self) -> String {

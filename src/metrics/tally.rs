@@ -1,11 +1,10 @@
 //! What is summed up over the rows of a run: ends, counts, time in flight.
 
-use super::decomposition::Breakdown;
+use super::breakdown::Breakdown;
 use super::ledger::Ledger;
 use super::outcome::Outcome;
 use super::record::Record;
 use super::summary::{Rates, Totals};
-use super::tools::ToolSamples;
 
 /// What is summed up over the rows of one variant.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +12,6 @@ pub(super) struct Tally {
     pub(super) ledger: Ledger,
     pub(super) totals: Totals,
     pub(super) breakdown: Breakdown,
-    pub(super) tools: ToolSamples,
     in_flight_ns: u128,
 }
 
@@ -48,7 +46,6 @@ impl Tally {
         totals.stamps_moved += counts.stamps_moved;
         totals.reused_connections += u64::from(record.reused == Some(true));
         totals.total_tokens += record.tokens.total.unwrap_or_default();
-        self.tools.take(record);
         if record.outcome.is_completed() {
             self.breakdown.take(record);
         }
@@ -58,7 +55,6 @@ impl Tally {
         self.ledger.add(&other.ledger);
         self.totals = self.totals.and(&other.totals);
         self.breakdown = self.breakdown.and(&other.breakdown);
-        self.tools = self.tools.and(&other.tools);
         self.in_flight_ns += other.in_flight_ns;
         self
     }

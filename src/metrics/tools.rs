@@ -124,10 +124,10 @@ pub struct ToolSummary {
 }
 
 /// The times of the calls of a run, by the tool's name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct ToolSamples(Vec<OfTool>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct OfTool {
     name: Arc<str>,
     /// The intended start of the invocation, and the call's time, in nanoseconds: of completed invocations.
@@ -146,30 +146,19 @@ impl ToolSamples {
         }
     }
 
-    /// Both together.
-    pub(super) fn and(mut self, other: &Self) -> Self {
-        for theirs in &other.0 {
-            let of = self.of(&theirs.name);
-            of.completed.extend_from_slice(&theirs.completed);
-            of.other.extend_from_slice(&theirs.other);
-        }
-        self
-    }
-
-    /// What each tool's calls come to, by name.
-    pub(super) fn summaries(mut self) -> Vec<ToolSummary> {
-        let row = |samples: &mut Vec<(u64, u64)>| {
-            // Stable: the calls of one invocation stay in their order.
-            samples.sort_by_key(|(intended_ns, _)| *intended_ns);
-            Row::of(&samples.iter().map(|(_, ns)| Observation::Seen(*ns)).collect::<Vec<_>>())
+    /// What the calls of several together come to, by the tool's name.
+    pub(super) fn summaries(several: &[Self]) -> Vec<ToolSummary> {
+        let mut names: Vec<_> = several.iter().flat_map(|one| &one.0).map(|of| &of.name).collect();
+        names.sort();
+        names.dedup();
+        let summary = |name: &Arc<str>| {
+            let of = || several.iter().flat_map(|one| &one.0).filter(|of| of.name == *name);
+            let mut samples: Vec<_> = of().flat_map(|of| &of.completed).copied().collect();
+            let completed = row(&mut samples);
+            samples.extend(of().flat_map(|of| &of.other));
+            ToolSummary { name: name.to_string(), all: row(&mut samples), completed }
         };
-        self.0.sort_by(|a, b| a.name.cmp(&b.name));
-        let summary = |mut of: OfTool| {
-            let completed = row(&mut of.completed);
-            of.completed.append(&mut of.other);
-            ToolSummary { name: of.name.to_string(), all: row(&mut of.completed), completed }
-        };
-        self.0.into_iter().map(summary).collect()
+        names.into_iter().map(summary).collect()
     }
 
     fn of(&mut self, name: &str) -> &mut OfTool {
@@ -177,6 +166,13 @@ impl ToolSamples {
         let at = place(&mut self.0, name, |of| &of.name, new);
         &mut self.0[at]
     }
+}
+
+/// What samples with the intended starts of their invocations come to.
+fn row(samples: &mut [(u64, u64)]) -> Row {
+    // Stable: the calls of one invocation stay in their order.
+    samples.sort_by_key(|(intended_ns, _)| *intended_ns);
+    Row::of(&samples.iter().map(|(_, ns)| Observation::Seen(*ns)).collect::<Vec<_>>())
 }
 
 /// The place of what bears this name; it is added when it is new and there is room, else it is [`OTHER`].

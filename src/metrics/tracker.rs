@@ -271,7 +271,7 @@ impl Tracker {
         }
         (record.outcome, record.detail) = match (&self.status, end) {
             // Whatever the transport does after the task has finished can't change how the task went.
-            (Some(status), _) => outcome_of(status),
+            (Some(status), _) => Outcome::of_status(status),
             (None, End::Eof) => (Outcome::Truncated, Some("the body ended before task_finished".to_owned())),
             (None, End::Failed(outcome, detail)) => (outcome, Some(detail)),
         };
@@ -374,13 +374,9 @@ impl Tracker {
 
     fn tool_request(&mut self, envelope: &Envelope<'_>, at: u64) {
         self.record.counts.tool_calls += 1;
-        let paired = match envelope.tool_call() {
-            Some(call) => self.labels.tool_request(at, &call.request_id, &call.name),
-            None => {
-                self.labels.event(at, Step::Tool);
-                false
-            }
-        };
+        self.labels.event(at, Step::Tool);
+        let call = envelope.tool_call();
+        let paired = call.is_some_and(|call| self.labels.tool_request(at, &call.request_id, &call.name));
         self.record.counts.tool_unpaired += u64::from(!paired);
     }
 
@@ -396,17 +392,6 @@ impl Tracker {
             Pairing::Untimed => counts.tool_untimed += 1,
             Pairing::Unpaired => counts.tool_unpaired += 1,
         }
-    }
-}
-
-/// The outcome that a task's last status means; a status outside the contract counts as an error and says so.
-fn outcome_of(status: &Status) -> (Outcome, Option<String>) {
-    match status {
-        Status::Completed => (Outcome::Completed, None),
-        Status::Failed => (Outcome::TaskFailed, Some("the agent ended the task as failed".to_owned())),
-        Status::Stopped => (Outcome::TaskStopped, Some("the agent ended the task as stopped".to_owned())),
-        Status::Error => (Outcome::TaskError, Some("the agent ended the task with an error".to_owned())),
-        other => (Outcome::TaskError, Some(format!("task_finished came with status {other:?}"))),
     }
 }
 
