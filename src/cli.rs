@@ -31,6 +31,8 @@ pub enum Command {
     Mock(MockArgs),
     /// Render a run bundle again, also one whose run was killed.
     Report(ReportArgs),
+    /// Join the run bundles of one plan: several hosts, or several runs.
+    Merge(MergeArgs),
     /// Print the events of a raw event stream as JSON, a line each.
     Sse(SseArgs),
 }
@@ -73,6 +75,20 @@ pub struct ReportArgs {
     /// `-` for standard output; else the file goes into the bundle.
     #[arg(short = 'o', long)]
     pub output: Option<String>,
+    /// Instead of a report, make every number again from the bundle's files and say what differs (exit 8).
+    #[arg(long, conflicts_with_all = ["format", "output"])]
+    pub verify: bool,
+}
+
+/// Bundles and where they are joined.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The folders of the runs.
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The folder that the joined bundle is made in.
+    #[arg(long, default_value = "reports")]
+    pub out: PathBuf,
 }
 
 /// How a report is shown.

@@ -87,6 +87,14 @@ fn a_run_ends_with_a_report_and_a_whole_bundle() {
         screen.replace(", report.md", ""),
         "the same, read back"
     );
+    let verified = output(&["report", "--verify", bundle.to_str().unwrap()]);
+    assert_eq!(verified.status.code(), Some(0), "{}{}", text(&verified.stdout), text(&verified.stderr));
+    let changed =
+        fs::read_to_string(bundle.join("run.json")).unwrap().replacen("\"planned\": 40", "\"planned\": 41", 1);
+    fs::write(bundle.join("run.json"), changed).unwrap();
+    let refuted = output(&["report", "--verify", bundle.to_str().unwrap()]);
+    assert_eq!(refuted.status.code(), Some(8), "{}", text(&refuted.stdout));
+    assert!(text(&refuted.stdout).contains("ledger_holds"), "{}", text(&refuted.stdout));
 }
 
 #[test]

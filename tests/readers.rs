@@ -23,7 +23,7 @@ fn the_histogram_log_says_the_same_to_hdr_histograms_own_reader() {
     let log = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path().join("histograms.hlog");
 
     let mut merged: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
-    hlog::read(&fs::read(&log).unwrap(), |line| {
+    hlog::read(&fs::read(&log).unwrap()[..], |line| {
         let tag = format!("{}:{}:{}", line.metric, line.variant, line.outcome);
         match merged.get_mut(&tag) {
             Some(all) => all.add(&line.histogram).unwrap(),

@@ -4,10 +4,11 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::client::preflight;
-use crate::runfile::bundle;
+use crate::runfile::{bundle, merge as merge_of};
 
 pub mod check;
 pub mod endpoint;
+pub mod merge;
 pub mod mock;
 pub mod probe;
 pub mod progress;
@@ -49,7 +50,7 @@ impl Exit {
     /// How a command ends that failed: by what the user wrote, by the target, or by something unexpected.
     #[must_use]
     pub fn of_failure(error: &anyhow::Error) -> Self {
-        if error.is::<bundle::Error>() {
+        if error.is::<bundle::Error>() || matches!(error.downcast_ref(), Some(merge_of::Error::Write(_))) {
             return Self::Unwritable;
         }
         match error.downcast_ref::<preflight::Error>() {

@@ -10,7 +10,7 @@ use super::Exit;
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::report::{markdown, terminal};
 use crate::runfile::bundle::{self, RUN};
-use crate::runfile::{Run, readback};
+use crate::runfile::{Run, readback, verify};
 
 /// The report for people, in a bundle.
 const REPORT_MD: &str = "report.md";
@@ -28,6 +28,9 @@ pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
         );
     }
     let mut run = readback::read_run(folder).context("failed to read the run")?;
+    if args.verify {
+        return verified(folder, &run, out);
+    }
     // Always from the rows: a run that was killed has no summary of its own, and the others say the same.
     let readback = readback::sum_up(folder, &run).context("failed to read the run")?;
     run.adopt(readback);
@@ -41,6 +44,24 @@ pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Says whether a bundle agrees with itself, and in which fields it does not.
+fn verified(folder: &Path, run: &Run, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let found = verify::verify(folder, run).context("failed to verify the run")?;
+    if found.is_empty() {
+        writeln!(out, "verified: run.json says what its rows and histograms say, to the last digit")?;
+        return Ok(Exit::Done);
+    }
+    for difference in &found {
+        writeln!(out, "differs   {}: stored {}, made again {}", difference.field, difference.one, difference.other)?;
+    }
+    writeln!(
+        out,
+        "INVALID   the bundle contradicts itself in {} fields: a file was changed or is incomplete",
+        found.len()
+    )?;
+    Ok(Exit::Invalid)
 }
 
 /// Writes the reports that lie in a bundle.

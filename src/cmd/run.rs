@@ -126,6 +126,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
         workers,
         drain_ns: profile.load.drain_ns,
         reuse: profile.target.connection == Connection::Reuse,
+        parts: Vec::new(),
         harness: None,
         summary: None,
         certificate: None,

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::machine::{self, CpuTicks};
 use super::worker::Progress;
-use crate::metrics::{Metric, Outcome, Parts, Series};
+use crate::metrics::{Outcome, Parts};
 use crate::runfile::intervals::Interval;
-use crate::stats::Histogram;
 use crate::units::NS_PER_S;
 
 /// A second that is whole.
@@ -97,11 +96,7 @@ impl Seconds {
 
 /// The row of a second that began at `before` and ended at `after`.
 fn interval(second: u64, before: Progress, after: Progress, parts: &Parts) -> Interval {
-    let at = |histogram: &Histogram, p: f64| histogram.quantile_ns(p);
-    let ttfc = parts.all(Series::from_intended(Metric::Ttfc));
-    let finish = parts.all(Series::from_intended(Metric::Finish));
-    let gap = parts.all(Series::of(Metric::Gap));
-    Interval {
+    let row = Interval {
         second,
         in_flight: after.in_flight,
         started: after.started - before.started,
@@ -109,18 +104,9 @@ fn interval(second: u64, before: Progress, after: Progress, parts: &Parts) -> In
         completed: parts.finished.get(Outcome::Completed.kind()).copied().unwrap_or_default(),
         events: after.events - before.events,
         body_bytes: after.body_bytes - before.body_bytes,
-        ttfc_from_intended_ns_p50: at(&ttfc, 0.5),
-        ttfc_from_intended_ns_p95: at(&ttfc, 0.95),
-        ttfc_from_intended_ns_p99: at(&ttfc, 0.99),
-        finish_from_intended_ns_p50: at(&finish, 0.5),
-        finish_from_intended_ns_p95: at(&finish, 0.95),
-        finish_from_intended_ns_p99: at(&finish, 0.99),
-        gap_ns_p50: at(&gap, 0.5),
-        gap_ns_p99: at(&gap, 0.99),
-        start_lag_ns_p99: at(&parts.all(Series::of(Metric::StartLag)), 0.99),
-        client_lag_ns_p99: at(&parts.all(Series::of(Metric::ClientLag)), 0.99),
         ..Interval::default()
-    }
+    };
+    row.with_quantiles(|series| parts.all(series).counts().collect())
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ fn manifest(profile: &Profile, workers: u32) -> Run {
         workers,
         drain_ns: profile.load.drain_ns,
         reuse: true,
+        parts: Vec::new(),
         harness: None,
         summary: None,
         certificate: None,

@@ -111,10 +111,7 @@ impl Digest {
         part: &Hdr<u64>,
     ) {
         let key = Key { metric, variant: variant.to_owned(), completed, group };
-        match self.many.get_mut(&key) {
-            Some(all) => all.add(part).expect("every histogram has the same range and precision"),
-            None => drop(self.many.insert(key, part.clone())),
-        }
+        histogram::add(&mut self.many, key, part);
     }
 
     fn variant(&mut self, name: &Arc<str>) -> usize {
@@ -147,7 +144,10 @@ impl Digest {
         self.rows.sort_by_key(|row| (row.intended_ns, row.plan_index));
         let mut groups = vec![self.group(None, span_ns)];
         if self.variants.len() > 1 {
-            groups.extend((0..self.variants.len()).map(|variant| self.group(Some(variant), span_ns)));
+            // By name: rows come in the order in which invocations ended, which says nothing about variants.
+            let mut variants: Vec<_> = (0..self.variants.len()).collect();
+            variants.sort_by_key(|variant| &self.variants[*variant]);
+            groups.extend(variants.into_iter().map(|variant| self.group(Some(variant), span_ns)));
         }
         let objectives = self.objectives.iter().map(|objective| objective.judge(&groups[0], span_ns)).collect();
         let (settled, failures) = (self.settled(), failures(self.failures));

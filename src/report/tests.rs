@@ -131,6 +131,7 @@ fn run() -> Run {
         workers: 2,
         drain_ns: 30_000 * NS_PER_MS,
         reuse: true,
+        parts: Vec::new(),
         harness: None,
         summary: None,
         certificate: None,

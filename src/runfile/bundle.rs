@@ -73,7 +73,7 @@ impl Bundle {
         let invocations = invocations::Writer::new(open(INVOCATIONS)?).map_err(refuse(&folder.join(INVOCATIONS)))?;
         let histograms = hlog::Writer::new(open(HISTOGRAMS)?, run.origin_unix_ns);
         let histograms = histograms.map_err(refuse(&folder.join(HISTOGRAMS)))?;
-        let intervals = intervals::Writer::new(open(INTERVALS)?);
+        let intervals = intervals::Writer::new(open(INTERVALS)?).map_err(refuse(&folder.join(INTERVALS)))?;
         let bundle = Self { folder, invocations, histograms, intervals };
         bundle.write_run(run)?;
         Ok(bundle)
@@ -104,8 +104,24 @@ impl Bundle {
             written.map_err(|source| self.refused(HISTOGRAMS, source))?;
         }
         self.histograms.flush().map_err(|source| self.refused(HISTOGRAMS, source))?;
-        self.intervals.write(interval).map_err(|source| self.refused(INTERVALS, source))?;
+        self.write_interval(interval)?;
         self.flush()
+    }
+
+    /// One more row of a second.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_interval(&mut self, interval: &Interval) -> Result<(), Error> {
+        self.intervals.write(interval).map_err(|source| self.refused(INTERVALS, source))
+    }
+
+    /// A line of histograms, as it was read from other bundles.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_line(&mut self, line: &hlog::Line) -> Result<(), Error> {
+        self.histograms.write_line(line).map_err(|source| self.refused(HISTOGRAMS, source))
     }
 
     /// The gaps of one group of streams, at the end of the run.

@@ -4,14 +4,14 @@
 //! part is percent-encoded outside `[A-Za-z0-9._-]`. The outcome is `any` for what is recorded before it is known,
 //! and `warmup` for the warm-up.
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, BufRead, Cursor, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram as Hdr;
 use hdrhistogram::serialization::interval_log::{
-    IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag as HdrTag,
+    IntervalLogHistogram, IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag as HdrTag,
 };
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -29,6 +29,9 @@ const GROUP_PREFIX: &str = "gap.g";
 /// Why a log can't be read.
 #[derive(Debug, Error)]
 pub enum Error {
+    /// The file can't be read.
+    #[error("read histograms.hlog: {0}")]
+    Io(#[from] io::Error),
     /// Not a line of a histogram log.
     #[error("read histograms.hlog: line {line} is no line of a histogram log")]
     Line {
@@ -112,7 +115,22 @@ impl<W: Write> Writer<W> {
     }
 
     fn line(&mut self, tag: [&str; 3], start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
-        let Some(inner) = histogram.inner().filter(|inner| !inner.is_empty()) else { return Ok(()) };
+        match histogram.inner() {
+            Some(inner) if !inner.is_empty() => self.histogram(tag, (start_ns, end_ns), inner),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a line as it was read.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn write_line(&mut self, line: &Line) -> io::Result<()> {
+        let span_ns = (line.start_ns, line.start_ns + line.length_ns);
+        self.histogram([&line.metric, &line.variant, &line.outcome], span_ns, &line.histogram)
+    }
+
+    fn histogram(&mut self, tag: [&str; 3], (start_ns, end_ns): (u64, u64), inner: &Hdr<u64>) -> io::Result<()> {
         let tag = tag.map(|part| utf8_percent_encode(part, ESCAPED).to_string()).join(":");
         let tag = HdrTag::new(&tag).expect("an escaped tag has no comma, space or line end");
         let length = Duration::from_nanos(end_ns.saturating_sub(start_ns));
@@ -138,38 +156,82 @@ impl Line {
     }
 }
 
+/// The whole lines of a log, one after the other: a log of hours takes no more memory than its longest line.
+pub struct Lines<R> {
+    text: R,
+    bytes: Vec<u8>,
+    number: usize,
+    cut_off: bool,
+    deserializer: Deserializer,
+}
+
+impl<R> std::fmt::Debug for Lines<R> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Lines").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The lines of this text.
+    pub fn new(text: R) -> Self {
+        Self { text, bytes: Vec::new(), number: 0, cut_off: false, deserializer: Deserializer::new() }
+    }
+
+    fn next_line(&mut self) -> Result<Option<Line>, Error> {
+        loop {
+            self.bytes.clear();
+            if self.text.read_until(b'\n', &mut self.bytes)? == 0 {
+                return Ok(None);
+            }
+            if !self.bytes.ends_with(b"\n") {
+                self.cut_off = true;
+                return Ok(None);
+            }
+            self.number += 1;
+            match IntervalLogIterator::new(&self.bytes).next() {
+                Some(Ok(LogEntry::Interval(interval))) => return line(&interval, &mut self.deserializer).map(Some),
+                Some(Err(_)) => return Err(Error::Line { line: self.number }),
+                Some(Ok(_)) | None => {}
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Result<Line, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_line().transpose()
+    }
+}
+
 /// Reads all whole lines; says whether the last one was cut off and left out.
 ///
 /// # Errors
-/// A line or a histogram is broken.
-pub fn read(text: &[u8], mut take: impl FnMut(Line)) -> Result<bool, Error> {
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    for entry in IntervalLogIterator::new(&text[..whole]) {
-        let interval = match entry {
-            Ok(LogEntry::Interval(interval)) => interval,
-            Ok(_) => continue,
-            Err(error) => {
-                let hdrhistogram::serialization::interval_log::LogIteratorError::ParseError { offset } = error;
-                return Err(Error::Line { line: 1 + text[..offset].iter().filter(|byte| **byte == b'\n').count() });
-            }
-        };
-        let tag = interval.tag().map_or("", |tag| tag.as_str());
-        let refuse = |why: String| Error::Histogram { tag: tag.to_owned(), why };
-        let parts = parts(tag).ok_or_else(|| refuse("its tag is not metric:variant:outcome".to_owned()))?;
-        let bytes = STANDARD.decode(interval.encoded_histogram()).map_err(|error| refuse(error.to_string()))?;
-        let histogram =
-            Deserializer::new().deserialize(&mut Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
-        let [metric, variant, outcome] = parts;
-        take(Line {
-            metric,
-            variant,
-            outcome,
-            start_ns: crate::units::ns(interval.start_timestamp()),
-            length_ns: crate::units::ns(interval.duration()),
-            histogram,
-        });
+/// A line or a histogram is broken, or the input can't be read.
+pub fn read(text: impl BufRead, mut take: impl FnMut(Line)) -> Result<bool, Error> {
+    let mut lines = Lines::new(text);
+    while let Some(line) = lines.next_line()? {
+        take(line);
     }
-    Ok(whole < text.len())
+    Ok(lines.cut_off)
+}
+
+fn line(interval: &IntervalLogHistogram<'_>, deserializer: &mut Deserializer) -> Result<Line, Error> {
+    let tag = interval.tag().map_or("", |tag| tag.as_str());
+    let refuse = |why: String| Error::Histogram { tag: tag.to_owned(), why };
+    let [metric, variant, outcome] =
+        parts(tag).ok_or_else(|| refuse("its tag is not metric:variant:outcome".to_owned()))?;
+    let bytes = STANDARD.decode(interval.encoded_histogram()).map_err(|error| refuse(error.to_string()))?;
+    let histogram = deserializer.deserialize(&mut Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
+    Ok(Line {
+        metric,
+        variant,
+        outcome,
+        start_ns: crate::units::ns(interval.start_timestamp()),
+        length_ns: crate::units::ns(interval.duration()),
+        histogram,
+    })
 }
 
 fn parts(tag: &str) -> Option<[String; 3]> {

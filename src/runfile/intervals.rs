@@ -1,12 +1,18 @@
 //! `intervals.csv`: a row for each second of a run.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
+use csv::{StringRecord, WriterBuilder};
 use serde::{Deserialize, Serialize};
+
+use super::bundle::INTERVALS;
+use super::table::{self, Error, Rows};
+use crate::metrics::{Metric, Series};
+use crate::stats::rank::weighted_quantile;
 
 /// One second of a run. Counts are of that second, but for `in_flight`, which is at its end; quantiles are those of
 /// what was recorded in it, in nanoseconds, absent where that was nothing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The second, from 0, since the run's origin.
     pub second: u64,
@@ -50,6 +56,44 @@ pub struct Interval {
     pub steal: Option<f64>,
 }
 
+impl Interval {
+    /// With the quantiles of what was recorded in this second: `counts` gives all of a series, as (value in
+    /// nanoseconds, count) in order of value.
+    #[must_use]
+    pub fn with_quantiles(self, counts: impl Fn(Series) -> Vec<(u64, u64)>) -> Self {
+        let quantiles = |series: Series| {
+            let counts = counts(series);
+            [0.5, 0.95, 0.99].map(|p| weighted_quantile(&counts, p))
+        };
+        let [ttfc_p50, ttfc_p95, ttfc_p99] = quantiles(Series::from_intended(Metric::Ttfc));
+        let [finish_p50, finish_p95, finish_p99] = quantiles(Series::from_intended(Metric::Finish));
+        let [gap_p50, _, gap_p99] = quantiles(Series::of(Metric::Gap));
+        let p99 = |metric: Metric| quantiles(Series::of(metric))[2];
+        Self {
+            ttfc_from_intended_ns_p50: ttfc_p50,
+            ttfc_from_intended_ns_p95: ttfc_p95,
+            ttfc_from_intended_ns_p99: ttfc_p99,
+            finish_from_intended_ns_p50: finish_p50,
+            finish_from_intended_ns_p95: finish_p95,
+            finish_from_intended_ns_p99: finish_p99,
+            gap_ns_p50: gap_p50,
+            gap_ns_p99: gap_p99,
+            start_lag_ns_p99: p99(Metric::StartLag),
+            client_lag_ns_p99: p99(Metric::ClientLag),
+            ..self
+        }
+    }
+}
+
+/// The names of the columns, in order.
+fn columns() -> Vec<String> {
+    let mut head = csv::Writer::from_writer(Vec::new());
+    head.serialize(Interval::default()).expect("a row of numbers can be written");
+    let text = head.into_inner().expect("a vector takes it");
+    let mut rows = csv::Reader::from_reader(&text[..]);
+    rows.headers().expect("it was written by us").iter().map(ToOwned::to_owned).collect()
+}
+
 /// Writes rows as the seconds go by.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
@@ -57,10 +101,15 @@ pub struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file; its columns come with the first row.
-    #[must_use]
-    pub fn new(out: W) -> Self {
-        Self { rows: csv::Writer::from_writer(out) }
+    /// Begins a file: its columns.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn new(out: W) -> io::Result<Self> {
+        let mut rows = WriterBuilder::new().has_headers(false).from_writer(out);
+        rows.write_record(columns())?;
+        rows.flush()?;
+        Ok(Self { rows })
     }
 
     /// One more row, handed to the system at once.
@@ -73,6 +122,19 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// Reads all whole rows; a last one that was cut off is left out, and said.
+///
+/// # Errors
+/// The columns are others, a row is none, or the input can't be read.
+pub fn read(input: impl Read, mut take: impl FnMut(Interval)) -> Result<Rows, Error> {
+    let head = columns();
+    let names = StringRecord::from(head.clone());
+    table::read(INTERVALS, &head.join(","), input, |cells, _| {
+        take(cells.deserialize(Some(&names)).map_err(|source| Error::Csv { file: INTERVALS, source })?);
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +142,7 @@ mod tests {
     #[test]
     fn a_row_has_its_units_in_the_names_and_nothing_where_nothing_was() {
         let mut out = Vec::new();
-        let mut writer = Writer::new(&mut out);
+        let mut writer = Writer::new(&mut out).expect("a vector takes it");
         let row = Interval { second: 3, in_flight: 5, gap_ns_p99: Some(21_000_000), ..Interval::default() };
         writer.write(&row).expect("a vector takes it");
         drop(writer);
@@ -88,8 +150,10 @@ mod tests {
         second,in_flight,started,finished,completed,events,body_bytes,ttfc_from_intended_ns_p50,ttfc_from_intended_ns_p95,ttfc_from_intended_ns_p99,finish_from_intended_ns_p50,finish_from_intended_ns_p95,finish_from_intended_ns_p99,gap_ns_p50,gap_ns_p99,start_lag_ns_p99,client_lag_ns_p99,worker_cpu_max,machine_cpu,steal
         3,5,0,0,0,0,0,,,,,,,,21000000,,,,,
         ");
-        let read: Vec<Interval> =
-            csv::Reader::from_reader(&out[..]).deserialize().map(|row| row.expect("a row")).collect();
-        assert_eq!(read, [row]);
+        let mut rows = Vec::new();
+        let ended = read(&out[..], |row| rows.push(row)).expect("it was written by us");
+        assert_eq!((rows, ended), (vec![row], Rows { whole: 1, truncated: false }));
+        let broken = String::from_utf8(out).expect("text").replace("3,5,", "3,five,");
+        insta::assert_snapshot!(read(broken.as_bytes(), drop).expect_err("no number"), @"read intervals.csv: CSV deserialize error: record 1 (line: 2, byte: 314): field 1: invalid digit found in string");
     }
 }

@@ -7,38 +7,12 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use csv::StringRecord;
-use thiserror::Error;
-
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
+use super::bundle::INVOCATIONS;
 use super::hlog::ESCAPED;
+use super::table::{self, Error, Rows};
 use crate::metrics::{Outcome, Part, PartTimes, Record, ToolTime};
-
-/// Why the rows can't be read.
-#[derive(Debug, Error)]
-pub enum Error {
-    /// The columns are not those of this version.
-    #[error("read invocations.csv: its columns are not those of this version; expected {expected}, found {found}")]
-    Columns {
-        /// What this version writes.
-        expected: String,
-        /// What stands there.
-        found: String,
-    },
-    /// A row that is none.
-    #[error("read invocations.csv: row {row}, column {column}: {text:?} is not what that column holds")]
-    Cell {
-        /// The row, from 1.
-        row: u64,
-        /// The column's name.
-        column: &'static str,
-        /// What stands there.
-        text: String,
-    },
-    /// The file can't be read.
-    #[error("read invocations.csv: {0}")]
-    Csv(#[from] csv::Error),
-}
 
 /// A value as one cell.
 trait Cell: Sized {
@@ -151,7 +125,7 @@ macro_rules! columns {
             $(
                 let text = at.next().and_then(|at| cells.get(at)).unwrap_or_default();
                 record.$($field).+ = Cell::read(text)
-                    .ok_or_else(|| Error::Cell { row, column: $name, text: text.to_owned() })?;
+                    .ok_or_else(|| Error::Cell { file: INVOCATIONS, row, column: $name, text: text.to_owned() })?;
             )*
             Ok(record)
         }
@@ -274,62 +248,15 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// How the reading of rows ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rows {
-    /// Rows that were read whole.
-    pub whole: u64,
-    /// The last row was cut off and left out: the writer was killed.
-    pub truncated: bool,
-}
-
 /// Reads all whole rows; a last one that was cut off is left out, and said.
 ///
 /// # Errors
 /// The columns are others, a cell holds something else, or the input can't be read.
 pub fn read(input: impl Read, mut take: impl FnMut(Record)) -> Result<Rows, Error> {
-    let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(LastByte { inner: input, last: b'\n' });
-    let found = rows.headers()?.iter().collect::<Vec<_>>().join(",");
-    let expected = COLUMNS.join(",");
-    if found != expected {
-        return Err(Error::Columns { expected, found });
-    }
-    let mut seen = Rows { whole: 0, truncated: false };
-    let (mut cells, mut held) = (StringRecord::new(), None);
-    // One row is held back: only what follows it shows that it was written whole.
-    while rows.read_record(&mut cells)? {
-        if let Some(whole) = held.replace(cells.clone()) {
-            seen.whole += 1;
-            take(record_of(&whole, seen.whole)?);
-        }
-    }
-    let ended = rows.into_inner().last == b'\n';
-    if let Some(last) = held {
-        // A line end may also be one inside a quoted text that was cut off.
-        if ended && last.len() == COLUMNS.len() {
-            seen.whole += 1;
-            take(record_of(&last, seen.whole)?);
-        } else {
-            seen.truncated = true;
-        }
-    }
-    Ok(seen)
-}
-
-/// Remembers the last byte that was read.
-struct LastByte<R> {
-    inner: R,
-    last: u8,
-}
-
-impl<R: Read> Read for LastByte<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let got = self.inner.read(buf)?;
-        if let Some(last) = buf[..got].last() {
-            self.last = *last;
-        }
-        Ok(got)
-    }
+    table::read(INVOCATIONS, &COLUMNS.join(","), input, |cells, row| {
+        take(record_of(cells, row)?);
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -3,11 +3,18 @@
 //! Each file has a module of its own that takes a writer or a reader; `bundle` knows the folder.
 
 pub mod bundle;
+pub mod difference;
 pub mod hlog;
 pub mod intervals;
 pub mod invocations;
+pub mod merge;
 pub mod readback;
 pub mod run;
+pub mod table;
+pub mod verify;
 
 pub use bundle::Bundle;
 pub use run::{Run, Status};
+
+#[cfg(test)]
+mod tests;

@@ -2,14 +2,14 @@
 //! for one that was killed, and for a report made again.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::bundle::{HISTOGRAMS, INVOCATIONS, RUN};
 use super::run::{Harness, Run};
-use super::{Status, hlog, invocations, run};
+use super::{Status, hlog, invocations, run, table};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
 use crate::metrics::digest::Digest;
 use crate::metrics::objective::NotAnObjective;
@@ -32,9 +32,9 @@ pub enum Error {
     /// `run.json` is none.
     #[error(transparent)]
     Run(#[from] run::Error),
-    /// `invocations.csv` is none.
+    /// A table is none.
     #[error(transparent)]
-    Invocations(#[from] invocations::Error),
+    Table(#[from] table::Error),
     /// An objective of another version.
     #[error("read run.json: {0}")]
     Objective(#[from] NotAnObjective),
@@ -81,8 +81,8 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
         digest.take(&record);
     })?;
     let path = folder.join(HISTOGRAMS);
-    let text = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-    let cut_off = hlog::read(&text, |line| {
+    let log = File::open(&path).map_err(|source| Error::Read { path, source })?;
+    let cut_off = hlog::read(BufReader::new(log), |line| {
         let group = line.gap_group();
         let metric = Metric::ALL.into_iter().find(|metric| metric.is_many() && metric.name() == line.metric);
         let metric = group.map(|_| Metric::Gap).or(metric);

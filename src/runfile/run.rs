@@ -82,6 +82,9 @@ pub struct Run {
     pub drain_ns: u64,
     /// Whether connections may serve more than one invocation.
     pub reuse: bool,
+    /// The runs that it was joined from; none for a run as it was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// What the harness measured of itself while it ran; absent until its end.
     pub harness: Option<Harness>,
     /// Absent until the end.
@@ -90,6 +93,24 @@ pub struct Run {
     pub certificate: Option<Certificate>,
     /// What to know before the numbers.
     pub warnings: Vec<Warning>,
+}
+
+/// A run that was joined with others of the same plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Its name.
+    pub id: String,
+    /// Its origin on the wall clock, since the Unix epoch.
+    pub origin_unix_ns: u64,
+    /// By how much its stamps were moved, in nanoseconds.
+    pub shift_ns: u64,
+    /// The number of its first worker among those of all parts.
+    pub first_worker: u32,
+    /// Its workers.
+    pub workers: u32,
+    /// Where it ran.
+    pub machine: Machine,
 }
 
 /// What wrote a run.

@@ -3,6 +3,8 @@
 //! Recording and merging lose nothing but digits: merging parts gives the same histogram as recording the whole. A
 //! value that does not fit is counted apart, never put at the edge.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram as Hdr;
 
 use super::rank::rank;
@@ -159,6 +161,17 @@ impl Histogram {
 /// back from a log, say.
 pub fn counts(inner: &Hdr<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
     inner.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+}
+
+/// Adds an HdrHistogram of ours to the one under `key`.
+///
+/// # Panics
+/// It has another range or precision than ours.
+pub fn add<K: Ord>(all: &mut BTreeMap<K, Hdr<u64>>, key: K, part: &Hdr<u64>) {
+    match all.get_mut(&key) {
+        Some(all) => all.add(part).expect("every histogram has the same range and precision"),
+        None => drop(all.insert(key, part.clone())),
+    }
 }
 
 fn empty() -> Hdr<u64> {

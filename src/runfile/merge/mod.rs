@@ -1,0 +1,321 @@
+//! Bundles of one plan joined into one, without loss: those of several hosts that ran at the same time, or of several
+//! runs after each other.
+//!
+//! Every row is kept, its stamps moved onto the first part's clock by what the wall clocks say, to the nanosecond; a
+//! pause in which no part ran is taken out, so that rates stay rates under load. Histograms and seconds are added up by
+//! whole seconds of that clock. What each part was, and by how much it was moved, stands in `run.json`.
+
+mod seconds;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::bundle::{self, Bundle, INVOCATIONS};
+use super::difference::{Difference, differences};
+use super::run::{Harness, Part, Stamps};
+use super::{Run, Status, hlog, invocations, readback, table};
+use crate::agent::Times;
+use crate::metrics::certificate::ArrivalClock;
+use crate::metrics::{Record, record};
+use crate::units::NS_PER_S;
+
+/// Why bundles can't be joined.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// There is nothing to join.
+    #[error("join {0} bundles: name two or more")]
+    TooFew(usize),
+    /// Two bundles are of different loads.
+    #[error("join {} and {}: they are not of one plan: {}", one.display(), other.display(), told(differences))]
+    NotOnePlan {
+        /// The first bundle.
+        one: PathBuf,
+        /// The one that differs from it.
+        other: PathBuf,
+        /// In what.
+        differences: Vec<Difference>,
+    },
+    /// The same run twice.
+    #[error("join {} and {}: they are the same run, which would count twice", one.display(), other.display())]
+    Twice {
+        /// The one.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// A run without an end.
+    #[error("join {}: its run did not end in order, so nothing says what is missing; leave it out", .0.display())]
+    Unfinished(PathBuf),
+    /// A bundle can't be read.
+    #[error(transparent)]
+    Read(#[from] readback::Error),
+    /// The new one can't be written.
+    #[error(transparent)]
+    Write(#[from] bundle::Error),
+}
+
+impl From<table::Error> for Error {
+    fn from(error: table::Error) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+impl From<hlog::Error> for Error {
+    fn from(error: hlog::Error) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+/// The differences that an error names.
+const DIFFERENCES_SHOWN: usize = 8;
+
+fn told(differences: &[Difference]) -> String {
+    let mut told: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN).map(ToString::to_string).collect();
+    if differences.len() > DIFFERENCES_SHOWN {
+        told.push(format!("and {} more", differences.len() - DIFFERENCES_SHOWN));
+    }
+    told.join("; ")
+}
+
+/// A bundle that is to be joined, and where it comes to lie.
+#[derive(Debug)]
+struct Source {
+    folder: PathBuf,
+    run: Run,
+    harness: Harness,
+    /// What its stamps are moved by.
+    shift_ns: u64,
+    /// The pauses that were taken out before it.
+    pauses_ns: u64,
+    /// What its workers' numbers are moved by.
+    worker_shift: u32,
+}
+
+impl Source {
+    fn open(folder: &Path) -> Result<Self, Error> {
+        let run = readback::read_run(folder)?;
+        let harness = run.harness.clone().filter(|_| run.status != Status::Running);
+        let harness = harness.ok_or_else(|| Error::Unfinished(folder.to_owned()))?;
+        Ok(Self { folder: folder.to_owned(), run, harness, shift_ns: 0, pauses_ns: 0, worker_shift: 0 })
+    }
+
+    fn file(&self, name: &str) -> Result<BufReader<File>, Error> {
+        let path = self.folder.join(name);
+        let file = File::open(&path).map_err(|source| readback::Error::Read { path, source })?;
+        Ok(BufReader::new(file))
+    }
+
+    /// What its seconds are moved by: a second can't be cut.
+    fn shift_seconds(&self) -> u64 {
+        (self.shift_ns + NS_PER_S / 2) / NS_PER_S
+    }
+
+    fn ends_ns(&self) -> u64 {
+        self.shift_ns + self.harness.end_ns
+    }
+
+    fn same_run_as(&self, other: &Self) -> bool {
+        let key = |run: &Run| (run.origin_unix_ns, run.origin_monotonic_ns, run.id.clone());
+        key(&self.run) == key(&other.run)
+    }
+
+    /// What must be the same of all.
+    fn load(&self) -> Value {
+        let run = &self.run;
+        json!({
+            "plan_hash": run.plan_hash,
+            "seed": run.seed,
+            "target": run.target,
+            "objectives": run.objectives,
+            "profile": run.profile,
+            "drain_ns": run.drain_ns,
+            "reuse": run.reuse,
+            "plimsoll": {"version": run.plimsoll.version},
+        })
+    }
+}
+
+/// Joins the bundles in `folders` into a new one in the folder `parent`, and gives it with its run, summed up.
+///
+/// # Errors
+/// They do not belong together, one can't be read, or the new one can't be written.
+pub fn merge(folders: &[PathBuf], parent: &Path) -> Result<(PathBuf, Run), Error> {
+    let sources = placed(folders)?;
+    let mut run = joined(&sources);
+    let mut bundle = Bundle::create(parent, &run.id, &Run { status: Status::Running, ..run.clone() })?;
+    write_rows(&sources, &mut bundle)?;
+    seconds::write(&sources, &mut bundle)?;
+    bundle.flush()?;
+    run.adopt(readback::sum_up(bundle.folder(), &run)?);
+    bundle.write_run(&run)?;
+    Ok((bundle.folder().to_owned(), run))
+}
+
+/// The bundles in order of their beginning, each with its place on the common clock.
+fn placed(folders: &[PathBuf]) -> Result<Vec<Source>, Error> {
+    if folders.len() < 2 {
+        return Err(Error::TooFew(folders.len()));
+    }
+    let mut sources = folders.iter().map(|folder| Source::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let first = &sources[0];
+    for other in &sources[1..] {
+        let differences = differences("", &first.load(), &other.load());
+        if !differences.is_empty() {
+            let (one, other) = (first.folder.clone(), other.folder.clone());
+            return Err(Error::NotOnePlan { one, other, differences });
+        }
+    }
+    sources.sort_by_key(|source| source.run.origin_unix_ns);
+    for (at, one) in sources.iter().enumerate() {
+        if let Some(other) = sources[at + 1..].iter().find(|other| one.same_run_as(other)) {
+            return Err(Error::Twice { one: one.folder.clone(), other: other.folder.clone() });
+        }
+    }
+    let (mut ends_ns, mut pauses_ns, mut workers) = (0, 0, 0);
+    let origin_ns = sources[0].run.origin_unix_ns;
+    for source in &mut sources {
+        let after_ns = source.run.origin_unix_ns - origin_ns - pauses_ns;
+        // What lies after all that came before follows it at once.
+        source.shift_ns = after_ns.min(ends_ns);
+        pauses_ns += after_ns - source.shift_ns;
+        source.pauses_ns = pauses_ns;
+        source.worker_shift = workers;
+        workers += source.run.workers;
+        ends_ns = ends_ns.max(source.ends_ns());
+    }
+    Ok(sources)
+}
+
+/// The manifest of all together.
+fn joined(sources: &[Source]) -> Run {
+    let first = &sources[0].run;
+    let status = sources.iter().map(|source| source.run.status).find(|status| *status != Status::Done);
+    Run {
+        status: status.unwrap_or(Status::Done),
+        id: format!("{}-merged", first.id),
+        workers: sources.iter().map(|source| source.run.workers).sum(),
+        harness: Some(harness(sources)),
+        parts: sources.iter().flat_map(parts).collect(),
+        summary: None,
+        certificate: None,
+        warnings: Vec::new(),
+        ..first.clone()
+    }
+}
+
+/// What a source consists of: itself, or the parts that it was joined from before.
+fn parts(source: &Source) -> Vec<Part> {
+    let run = &source.run;
+    if run.parts.is_empty() {
+        return vec![Part {
+            id: run.id.clone(),
+            origin_unix_ns: run.origin_unix_ns,
+            shift_ns: source.shift_ns,
+            first_worker: source.worker_shift,
+            workers: run.workers,
+            machine: run.machine.clone(),
+        }];
+    }
+    let moved = |part: &Part| Part {
+        shift_ns: part.shift_ns + source.shift_ns,
+        first_worker: part.first_worker + source.worker_shift,
+        ..part.clone()
+    };
+    run.parts.iter().map(moved).collect()
+}
+
+/// Sums of what adds up; of shares, the worst.
+fn harness(sources: &[Source]) -> Harness {
+    let all = || sources.iter().map(|source| &source.harness);
+    let sum = |of: fn(&Harness) -> u64| all().map(of).sum::<u64>();
+    let worst = |of: fn(&Harness) -> Option<f64>| all().filter_map(of).reduce(f64::max);
+    Harness {
+        end_ns: sources.iter().map(Source::ends_ns).max().unwrap_or_default(),
+        planned: sum(|one| one.planned),
+        started: sum(|one| one.started),
+        events: sum(|one| one.events),
+        body_bytes: sum(|one| one.body_bytes),
+        in_flight_ns: sum(|one| one.in_flight_ns),
+        cpu_ns: sum(|one| one.cpu_ns),
+        worker_cpu: all().flat_map(|one| one.worker_cpu.clone()).collect(),
+        machine_cpu: worst(|one| one.machine_cpu),
+        steal: worst(|one| one.steal),
+        lost_workers: all().map(|one| one.lost_workers).sum(),
+        stamps: Stamps {
+            // One part's stamps of user space are enough for the whole to be no better.
+            clock: match all().all(|one| one.stamps.clock == ArrivalClock::Kernel) {
+                true => ArrivalClock::Kernel,
+                false => ArrivalClock::User,
+            },
+            kernel_reads: sum(|one| one.stamps.kernel_reads),
+            user_reads: sum(|one| one.stamps.user_reads),
+            moved: sum(|one| one.stamps.moved),
+            moved_ns_max: all().map(|one| one.stamps.moved_ns_max).max().unwrap_or_default(),
+            in_doubt: sum(|one| one.stamps.in_doubt),
+            mapping_error_ns_max: all().map(|one| one.stamps.mapping_error_ns_max).max().unwrap_or_default(),
+            wall_steps: sum(|one| one.stamps.wall_steps),
+        },
+    }
+}
+
+fn write_rows(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error> {
+    for source in sources {
+        let mut failed = Ok(());
+        invocations::read(source.file(INVOCATIONS)?, |mut record: Record| {
+            record.stamps = moved(&record.stamps, source.shift_ns);
+            (record.server, record.task) = brought_forward(&record, source.pauses_ns);
+            record.worker = record.worker.map(|worker| worker + source.worker_shift);
+            if failed.is_ok() {
+                failed = bundle.write_invocation(&record);
+            }
+        })?;
+        failed?;
+    }
+    Ok(())
+}
+
+/// The server's own stamps without the pauses that were taken out: as far from ours as they were.
+fn brought_forward(record: &Record, pauses_ns: u64) -> (record::ServerStamps, Times) {
+    let (server, task) = (&record.server, &record.task);
+    let earlier = |unix_ns: Option<u64>| unix_ns.map(|unix_ns| unix_ns.saturating_sub(pauses_ns));
+    let server = record::ServerStamps {
+        created_unix_ns: earlier(server.created_unix_ns),
+        executing_unix_ns: earlier(server.executing_unix_ns),
+        first_chunk_unix_ns: earlier(server.first_chunk_unix_ns),
+        finished_unix_ns: earlier(server.finished_unix_ns),
+    };
+    let task = Times {
+        created_unix_ns: earlier(task.created_unix_ns),
+        started_unix_ns: earlier(task.started_unix_ns),
+        finished_unix_ns: earlier(task.finished_unix_ns),
+    };
+    (server, task)
+}
+
+/// The stamps on a clock that began `by_ns` earlier. Every field is named: a new one must find its place here.
+fn moved(stamps: &record::Stamps, by_ns: u64) -> record::Stamps {
+    let later = |at_ns: Option<u64>| at_ns.map(|at_ns| at_ns + by_ns);
+    record::Stamps {
+        intended_ns: stamps.intended_ns + by_ns,
+        started_ns: later(stamps.started_ns),
+        dns_done_ns: later(stamps.dns_done_ns),
+        connected_ns: later(stamps.connected_ns),
+        tls_done_ns: later(stamps.tls_done_ns),
+        sent_ns: later(stamps.sent_ns),
+        headers_ns: later(stamps.headers_ns),
+        first_byte_ns: later(stamps.first_byte_ns),
+        first_event_ns: later(stamps.first_event_ns),
+        task_created_ns: later(stamps.task_created_ns),
+        executing_ns: later(stamps.executing_ns),
+        first_activity_ns: later(stamps.first_activity_ns),
+        first_chunk_ns: later(stamps.first_chunk_ns),
+        last_chunk_ns: later(stamps.last_chunk_ns),
+        finished_ns: later(stamps.finished_ns),
+        eof_ns: later(stamps.eof_ns),
+        last_known_ns: stamps.last_known_ns + by_ns,
+    }
+}

@@ -1,0 +1,398 @@
+//! Made-up bundles: whether they agree with themselves, what is said when they were tampered with, and that parts
+//! joined are the whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
+use super::intervals::Interval;
+use super::run::{Build, Harness, Machine, Stamps, VERSION};
+use super::verify::verify;
+use super::{Bundle, Run, Status, hlog, intervals, invocations, merge, readback};
+use crate::metrics::certificate::ArrivalClock;
+use crate::metrics::{Outcome, Parts, Record, Recorder, ToolTime};
+use crate::units::{NS_PER_MS, NS_PER_S};
+
+/// An invocation that has ended, with the gaps between its chunks in nanoseconds.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) record: Record,
+    pub(super) gaps_ns: Vec<u64>,
+}
+
+/// The invocation at a place of the plan; `dice` decides how it went.
+pub(super) fn ended(plan_index: u64, dice: u64) -> Ended {
+    let variant = if dice.is_multiple_of(3) { "fast, \"cheap\"" } else { "base" };
+    let intended_ns = plan_index * 7 * NS_PER_MS;
+    let mut record = Record::unstarted(plan_index, Arc::from(variant), intended_ns, 0, Outcome::NotStarted);
+    record.outcome = match dice % 17 {
+        0 => Outcome::NotStarted,
+        1 => Outcome::HttpStatus(503),
+        2 => Outcome::Cut,
+        _ => Outcome::Completed,
+    };
+    if record.outcome == Outcome::NotStarted {
+        return Ended { record, gaps_ns: Vec::new() };
+    }
+    record.worker = Some(u32::try_from(dice % 2).expect("small"));
+    record.warmup = plan_index < 3;
+    let stamps = &mut record.stamps;
+    stamps.started_ns = Some(intended_ns + dice % 90_000);
+    stamps.sent_ns = Some(intended_ns + 100_000);
+    stamps.last_known_ns = intended_ns + 10 * NS_PER_MS;
+    record.parts.model_ns = record.duration_ns();
+    if record.outcome != Outcome::Completed {
+        record.detail = Some("made up".to_owned());
+        return Ended { record, gaps_ns: Vec::new() };
+    }
+    let gaps_ns: Vec<_> = (0..dice % 5).map(|gap| (3 + (dice + gap) % 40) * NS_PER_MS).collect();
+    let first_ns = intended_ns + (50 + dice % 200) * NS_PER_MS;
+    let last_ns = first_ns + gaps_ns.iter().sum::<u64>();
+    let stamps = &mut record.stamps;
+    (stamps.first_chunk_ns, stamps.last_chunk_ns) = (Some(first_ns), Some(last_ns));
+    stamps.finished_ns = Some(last_ns + NS_PER_MS);
+    stamps.last_known_ns = last_ns + NS_PER_MS;
+    record.server.created_unix_ns = Some(1_700_000_000 * NS_PER_S + intended_ns + NS_PER_MS);
+    record.parts.model_ns = record.duration_ns();
+    if dice.is_multiple_of(2) {
+        record.calls = vec![ToolTime { name: Arc::from("search"), ns: dice % 9 * NS_PER_MS }];
+    }
+    record.counts.chunks = gaps_ns.len() as u64 + 1;
+    record.counts.events = record.counts.chunks + 2;
+    record.counts.body_bytes = 100 * record.counts.events;
+    Ended { record, gaps_ns }
+}
+
+pub(super) fn manifest(id: &str, origin_unix_ns: u64) -> Run {
+    Run {
+        version: VERSION,
+        status: Status::Running,
+        id: id.to_owned(),
+        began: "2026-01-01T00:00:00Z".to_owned(),
+        origin_unix_ns,
+        origin_monotonic_ns: Some(7),
+        plimsoll: Build { version: "0.0.0".to_owned(), revision: None },
+        machine: Machine { system: "linux-x86_64".to_owned(), kernel: None, cpu: None, cores: 2 },
+        target: "mock".to_owned(),
+        why: "made up".to_owned(),
+        objectives: vec!["ttfc p50 < 1s".to_owned()],
+        profile: json!({"load": {"concurrency": 2}}),
+        seed: 1,
+        plan_hash: "fnv1a64:0".to_owned(),
+        workers: 2,
+        drain_ns: NS_PER_S,
+        reuse: true,
+        parts: Vec::new(),
+        harness: None,
+        summary: None,
+        certificate: None,
+        warnings: Vec::new(),
+    }
+}
+
+/// Writes a bundle as a run does, and gives its folder.
+pub(super) fn write(parent: &Path, mut run: Run, all: &[Ended]) -> PathBuf {
+    let mut bundle = Bundle::create(parent, &run.id, &run).expect("the folder is new");
+    let mut recorder = Recorder::new();
+    let second_of = |one: &Ended| one.record.stamps.last_known_ns / NS_PER_S;
+    let last = all.iter().map(second_of).max().unwrap_or_default();
+    for second in 0..=last {
+        let mut row = Interval { second, ..Interval::default() };
+        for one in all.iter().filter(|one| second_of(one) == second) {
+            bundle.write_invocation(&one.record).expect("written");
+            if !one.record.outcome.was_started() {
+                continue;
+            }
+            let record = &one.record;
+            recorder.finished(record, &one.gaps_ns);
+            (0..record.counts.events).for_each(|event| {
+                recorder.event(&record.variant, record.warmup, 2_000 + event, 3_000);
+            });
+            row.started += 1;
+            row.finished += 1;
+            row.completed += u64::from(record.outcome.is_completed());
+            row.events += record.counts.events;
+            row.body_bytes += record.counts.body_bytes;
+        }
+        let parts: Parts = recorder.take();
+        let row = row.with_quantiles(|series| parts.all(series).counts().collect());
+        bundle.write_second(&row, &parts, (second * NS_PER_S, (second + 1) * NS_PER_S)).expect("written");
+    }
+    let end_ns = (last + 1) * NS_PER_S;
+    for (group, gaps) in recorder.into_gap_groups() {
+        bundle.write_gap_group(&group, end_ns, &gaps).expect("written");
+    }
+    bundle.flush().expect("written");
+    run.status = Status::Done;
+    run.harness = Some(harness(all, end_ns));
+    let readback = readback::sum_up(bundle.folder(), &run).expect("it was written by us");
+    run.adopt(readback);
+    bundle.write_run(&run).expect("written");
+    bundle.folder().to_owned()
+}
+
+fn harness(all: &[Ended], end_ns: u64) -> Harness {
+    let stamps = |one: &Ended| {
+        one.record.stamps.last_known_ns - one.record.stamps.started_ns.unwrap_or(one.record.stamps.last_known_ns)
+    };
+    Harness {
+        end_ns,
+        planned: all.len() as u64,
+        started: all.iter().filter(|one| one.record.outcome.was_started()).count() as u64,
+        events: all.iter().map(|one| one.record.counts.events).sum(),
+        body_bytes: all.iter().map(|one| one.record.counts.body_bytes).sum(),
+        in_flight_ns: all.iter().map(stamps).sum(),
+        cpu_ns: 5,
+        worker_cpu: vec![0.1, 0.300_000_000_000_000_04],
+        machine_cpu: Some(0.7),
+        steal: None,
+        lost_workers: 0,
+        stamps: Stamps {
+            clock: ArrivalClock::Kernel,
+            kernel_reads: 9,
+            user_reads: 0,
+            moved: 0,
+            moved_ns_max: 0,
+            in_doubt: 0,
+            mapping_error_ns_max: 5,
+            wall_steps: 0,
+        },
+    }
+}
+
+fn some() -> Vec<Ended> {
+    (0..300).map(|index| ended(index, index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40)).collect()
+}
+
+/// What `verify` says of the bundle once `change` has been made to the text of one of its files.
+fn told_after(file: &str, change: impl Fn(&str) -> String) -> String {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = write(parent.path(), manifest("made_up", 1_700_000_000 * NS_PER_S), &some());
+    let text = fs::read_to_string(folder.join(file)).expect("it was written");
+    let changed = change(&text);
+    assert_ne!(text, changed, "the change finds its place");
+    fs::write(folder.join(file), changed).expect("written");
+    let run = readback::read_run(&folder).expect("a run");
+    let told = verify(&folder, &run).map_or_else(
+        |error| vec![error.to_string()],
+        |found| found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    );
+    told.join("\n")
+}
+
+/// The first differences, and how many there are.
+fn first(told: &str) -> String {
+    let shown: Vec<_> = told.lines().take(6).collect();
+    format!("{}\n{} differences", shown.join("\n"), told.lines().count())
+}
+
+#[test]
+fn a_bundle_as_it_was_written_agrees_with_itself() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = write(parent.path(), manifest("made_up", 0), &some());
+    let run = readback::read_run(&folder).expect("a run");
+    assert_eq!(verify(&folder, &run).expect("whole"), []);
+    let summary = run.summary.expect("it has ended");
+    assert!(summary.overall().ledger.of(Outcome::Completed) > 200 && summary.warmup_rows > 0, "{summary:?}");
+}
+
+#[test]
+fn a_changed_summary_is_found() {
+    let told = told_after(RUN, |text| {
+        let mut run: Value = serde_json::from_str(text).expect("JSON");
+        let row = &mut run["summary"]["groups"][0]["metrics"][0]["all"];
+        row["max_ns"] = json!(1);
+        row["quantiles"][0]["value_ns"] = json!(row["quantiles"][0]["value_ns"].as_u64().expect("a number") + 1);
+        run["certificate"]["verdict"] = json!("INVALID");
+        run["harness"]["events"] = json!(1);
+        run.to_string()
+    });
+    insta::assert_snapshot!(first(&told), @"
+    certificate.measured.ledger_holds: true against false
+    certificate.reasons.length: 0 against 1
+    summary.groups[0].metrics[0].all.max_ns: 1 against 247000000
+    summary.groups[0].metrics[0].all.quantiles[0].value_ns: 152000001 against 152000000
+    warnings.length: 1 against 2
+    5 differences
+    ");
+}
+
+#[test]
+fn a_changed_row_is_found_in_the_summary_and_in_the_histograms() {
+    let told = told_after(INVOCATIONS, |text| {
+        let line = text.lines().find(|line| line.contains(",completed,")).expect("one completed");
+        text.replacen(&format!("{line}\n"), "", 1)
+    });
+    insta::assert_snapshot!(first(&told), @r#"
+    certificate.measured.ledger_holds: true against false
+    certificate.reasons.length: 0 against 1
+    certificate.verdict: "TRUSTED" against "INVALID"
+    summary.warmup_rows: 2 against 1
+    warnings.length: 1 against 5
+    histograms.hlog answer:base:warmup.samples: 2 against 1
+    20 differences
+    "#);
+}
+
+#[test]
+fn changed_histograms_and_seconds_are_found() {
+    let told = told_after(HISTOGRAMS, |text| {
+        let line = text.lines().find(|line| line.starts_with("Tag=gap:base:completed")).expect("gaps");
+        text.replacen(&format!("{line}\n"), "", 1)
+    });
+    insta::assert_snapshot!(first(&told), @"
+    summary.groups[0].metrics[4].all.count: 493 against 369
+    summary.groups[0].metrics[4].all.mean_ns: 21837271 against 21543836
+    summary.groups[0].metrics[4].completed.count: 493 against 369
+    summary.groups[0].metrics[4].completed.mean_ns: 21837271 against 21543836
+    summary.groups[1].metrics[4].all.count: 327 against 203
+    summary.groups[1].metrics[4].all.mean_ns: 21283811 against 20412350
+    11 differences
+    ");
+    let told = told_after(INTERVALS, |text| {
+        let mut lines: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
+        let mut cells: Vec<&str> = lines[2].split(',').collect();
+        (cells[2], cells[8]) = ("99", "1");
+        lines[2] = cells.join(",");
+        lines.join("\n") + "\n"
+    });
+    insta::assert_snapshot!(first(&told), @"
+    intervals.csv second 1.ttfc_from_intended_ns_p95: 1 against 235012095
+    intervals.csv sum of started: 244 against 282
+    2 differences
+    ");
+}
+
+#[test]
+fn files_that_were_cut_off_are_said() {
+    let cut = |text: &str| text[..text.len() - 5].to_owned();
+    for (file, expected) in [
+        (INVOCATIONS, "ledger_holds: true against false"),
+        (HISTOGRAMS, "warnings.length: 1 against 2"),
+        (INTERVALS, "intervals.csv last row: cut off against whole"),
+    ] {
+        let told = told_after(file, cut);
+        assert!(told.contains(expected), "{file}: {told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_is_named() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = write(parent.path(), manifest("made_up", 0), &some()[..20]);
+    let run = readback::read_run(&folder).expect("a run");
+    for file in [INTERVALS, HISTOGRAMS, INVOCATIONS] {
+        fs::remove_file(folder.join(file)).expect("it was there");
+        let told = verify(&folder, &run).expect_err("it is missing").to_string();
+        assert!(told.contains(&format!("{file}: No such file")), "{told}");
+    }
+}
+
+/// What a bundle holds, in an order that does not depend on who wrote what first; workers are told by the rest.
+fn contents(folder: &Path) -> (Vec<String>, Vec<String>, Vec<Interval>) {
+    let open = |name: &str| std::io::BufReader::new(fs::File::open(folder.join(name)).expect("it is there"));
+    let (mut rows, mut lines, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
+    let take = |mut record: Record| {
+        record.worker = None;
+        rows.push(format!("{record:?}"));
+    };
+    invocations::read(open(INVOCATIONS), take).expect("whole");
+    hlog::read(open(HISTOGRAMS), |line| {
+        let counts: Vec<_> = crate::stats::histogram::counts(&line.histogram).collect();
+        lines.push(format!("{}:{}:{} {} {counts:?}", line.metric, line.variant, line.outcome, line.start_ns));
+    })
+    .expect("whole");
+    let cpu_aside = |row: Interval| Interval { worker_cpu_max: None, machine_cpu: None, steal: None, ..row };
+    intervals::read(open(INTERVALS), |row| seconds.push(cpu_aside(row))).expect("whole");
+    rows.sort();
+    lines.sort();
+    (rows, lines, seconds)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
+    #[test]
+    fn parts_joined_are_the_whole(
+        dice in proptest::collection::vec((0_u64..1_000_000, 0_usize..3), 1..60),
+        spacing in 1_u64..40,
+    ) {
+        let parent = tempfile::tempdir().expect("a folder");
+        let (mut all, mut dealt) = (Vec::new(), vec![Vec::new(); 3]);
+        for (index, (dice, part)) in dice.iter().enumerate() {
+            let one = ended(index as u64 * spacing, *dice);
+            dealt[*part].push(one.clone());
+            all.push(one);
+        }
+        let whole = write(parent.path(), manifest("whole", 0), &all);
+        let parts: Vec<_> = dealt.iter().enumerate().map(|(part, some)| {
+            write(parent.path(), manifest(&format!("part{part}"), 0), some)
+        }).collect();
+        let (joined, run) = merge::merge(&parts, parent.path()).expect("they are of one plan");
+        let told = contents(&joined);
+        let expected = contents(&whole);
+        proptest::prop_assert_eq!(told.0, expected.0);
+        proptest::prop_assert_eq!(told.1, expected.1);
+        proptest::prop_assert_eq!(told.2, expected.2);
+        let whole = readback::read_run(&whole).expect("a run");
+        proptest::prop_assert_eq!(&run.summary, &whole.summary);
+        proptest::prop_assert_eq!(verify(&joined, &run).expect("whole"), []);
+    }
+}
+
+#[test]
+fn a_pause_between_runs_is_taken_out_and_what_ran_at_once_stays_at_once() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let origin = |seconds: u64| (1_700_000_000 + seconds) * NS_PER_S;
+    let write = |id: &str, seconds| write(parent.path(), manifest(id, origin(seconds)), &some()[..100]);
+    // Each is over after its last whole second.
+    let (first, later, beside) = (write("first", 0), write("later", 900), write("beside", 1));
+    let end_ns = readback::read_run(&first).expect("a run").harness.expect("ended").end_ns;
+    let (_, run) = merge::merge(&[later, first, beside], parent.path()).expect("they are of one plan");
+    let parts: Vec<_> = run.parts.iter().map(|part| (part.id.as_str(), part.shift_ns, part.first_worker)).collect();
+    assert_eq!(parts, [("first", 0, 0), ("beside", NS_PER_S, 2), ("later", NS_PER_S + end_ns, 4)]);
+    assert_eq!((run.id.as_str(), run.workers), ("first-merged", 6));
+    assert_eq!(run.harness.expect("ended").end_ns, NS_PER_S + 2 * end_ns);
+}
+
+#[test]
+fn bundles_that_do_not_belong_together_are_refused_with_what_differs() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let bundle = |run: Run| write(parent.path(), run, &some()[..5]);
+    let one = bundle(manifest("one", 0));
+    let mut run = manifest("other_seed", 1);
+    (run.seed, run.plan_hash) = (2, "fnv1a64:1".to_owned());
+    run.profile = json!({"load": {"concurrency": 3, "ramp": "1s"}});
+    let other = bundle(run);
+    let unfinished = bundle(manifest("unfinished", 2));
+    fs::write(unfinished.join(RUN), manifest("unfinished", 2).to_json()).expect("written");
+    let told = [vec![one.clone()], vec![one.clone(), other], vec![one.clone(), one.clone()], vec![one, unfinished]]
+        .map(|folders| merge::merge(&folders, parent.path()).expect_err("refused").to_string())
+        .join("\n")
+        .replace(parent.path().to_str().expect("text"), "DIR");
+    insta::assert_snapshot!(told, @r#"
+    join 1 bundles: name two or more
+    join DIR/one and DIR/other_seed: they are not of one plan: plan_hash: "fnv1a64:0" against "fnv1a64:1"; profile.load.concurrency: 2 against 3; profile.load.ramp: nothing against "1s"; seed: 1 against 2
+    join DIR/one and DIR/one: they are the same run, which would count twice
+    join DIR/unfinished: its run did not end in order, so nothing says what is missing; leave it out
+    "#);
+}
+
+#[test]
+fn another_version_is_refused_with_what_reads_it_and_this_one_is_read_back_whole() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = write(parent.path(), manifest("made_up", 0), &some());
+    let text = fs::read_to_string(folder.join(RUN)).expect("it was written");
+    assert_eq!(Run::read(&text).expect("a run").to_json(), text);
+    let told = [0, VERSION + 1].map(|version| {
+        let other = text.replacen(&format!("\"version\": {VERSION}"), &format!("\"version\": {version}"), 1);
+        Run::read(&other).expect_err("another version").to_string()
+    });
+    insta::assert_snapshot!(told.join("\n"), @"
+    read run.json: it is of version 0, and this plimsoll reads version 1; use the one that wrote it (0.0.0)
+    read run.json: it is of version 2, and this plimsoll reads version 1; use the one that wrote it (0.0.0)
+    ");
+    insta::assert_snapshot!(Run::read(&text[..400]).expect_err("cut off"), @"read run.json: EOF while parsing a string at line 23 column 6");
+}
