@@ -49,6 +49,9 @@ pub struct RunArgs {
     /// Exit with 8 unless the measurement is at least this good.
     #[arg(long, value_enum, value_name = "VERDICT")]
     pub require: Option<Require>,
+    /// Write every event down too, as events.csv, or compressed: --events=gz, --events=zst.
+    #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "csv")]
+    pub events: Option<EventFormat>,
     /// No progress; the report alone.
     #[arg(long)]
     pub quiet: bool,
@@ -62,6 +65,17 @@ pub struct RunArgs {
 pub enum Require {
     /// TRUSTED; DEGRADED is as bad as INVALID then.
     Trusted,
+}
+
+/// How the events of a run are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EventFormat {
+    /// As they are: events.csv.
+    Csv,
+    /// In gzip: events.csv.gz.
+    Gz,
+    /// In Zstandard: events.csv.zst.
+    Zst,
 }
 
 /// A bundle and how to show it.

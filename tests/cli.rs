@@ -98,6 +98,45 @@ fn a_run_ends_with_a_report_and_a_whole_bundle() {
 }
 
 #[test]
+fn every_event_is_written_down_when_that_is_asked_for() {
+    for (flag, file) in
+        [("--events", "events.csv"), ("--events=gz", "events.csv.gz"), ("--events=zst", "events.csv.zst")]
+    {
+        let (ended, folder) = run(&["-c", "4", "-n", "20", flag]);
+        assert!(matches!(ended.status.code(), Some(0 | 8)), "{}", text(&ended.stderr));
+        let bundle = bundle(folder.path());
+        let events = run_json(&bundle)["harness"]["events"].as_u64().unwrap();
+        let mut rows = 0;
+        let ended = plimsoll::runfile::events::read(&bundle, |_| rows += 1).unwrap().unwrap();
+        assert_eq!((rows, ended.truncated, bundle.join(file).exists()), (events, false, true), "{flag}");
+        let verified = output(&["report", "--verify", bundle.to_str().unwrap()]);
+        assert_eq!(verified.status.code(), Some(0), "{}{}", text(&verified.stdout), text(&verified.stderr));
+    }
+}
+
+#[test]
+fn two_runs_of_one_plan_are_merged_and_runs_of_two_plans_are_not() {
+    let [first, second, other] = ["1", "1", "2"].map(|seed| {
+        let (_, folder) = run(&["-c", "2", "-n", "10", "--set", &format!("seed={seed}")]);
+        (bundle(folder.path()), folder)
+    });
+    let out = tempfile::tempdir().unwrap();
+    let merge = |one: &Path, other: &Path| {
+        let [one, other] = [one, other].map(|path| path.to_str().unwrap());
+        output(&["merge", one, other, "--out", out.path().to_str().unwrap()])
+    };
+    let refused = merge(&first.0, &other.0);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("seed: 1 against 2"), "{}", text(&refused.stderr));
+    let merged = merge(&first.0, &second.0);
+    assert_eq!(merged.status.code(), Some(0), "{}", text(&merged.stderr));
+    let joined = bundle(out.path());
+    assert_eq!((rows(&joined), run_json(&joined)["parts"].as_array().unwrap().len()), (20, 2));
+    let verified = output(&["report", "--verify", joined.to_str().unwrap()]);
+    assert_eq!(verified.status.code(), Some(0), "{}{}", text(&verified.stdout), text(&verified.stderr));
+}
+
+#[test]
 fn with_json_standard_output_holds_nothing_else() {
     let (ended, folder) = run(&["-c", "2", "-n", "6", "--json"]);
     let told: Value = serde_json::from_slice(&ended.stdout).unwrap();

@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 use super::endpoint::Endpoint;
 use super::progress::Progress;
 use super::{Exit, provenance, report, signals};
-use crate::cli::{Require, RunArgs};
+use crate::cli::{EventFormat, Require, RunArgs};
 use crate::client::stamper::Figures;
 use crate::clock::Clock;
 use crate::driver::{Control, Crew, Dispatcher, Ended, Stop, Window, machine};
@@ -19,6 +19,7 @@ use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::objective::Answer;
 use crate::metrics::{Outcome, Verdict};
 use crate::profile::{Connection, Load, Plan, Profile};
+use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::run::{Harness, Stamps, VERSION};
 use crate::runfile::{Bundle, Run, Status, readback};
 
@@ -44,9 +45,16 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     let id = provenance::run_id(&began, &profile.name);
     let mut manifest = manifest(profile, &endpoint, id, began, clock, workers);
     let mut bundle = Bundle::create(&args.out, &manifest.id, &manifest).context("failed to start")?;
-    let crew = crew(profile, &endpoint, &manifest.id, clock, workers);
+    let log = args.events.map(|format| EventLog::create(bundle.folder(), encoding(format))).transpose();
+    let log = log.context("failed to start")?;
+    let sheet = log.as_ref().map(EventLog::sheet);
+    let crew = Crew { sheet, ..crew(profile, &endpoint, &manifest.id, clock, workers) };
     let ended = load(&crew, &mut bundle, &runtime, &local, args.quiet).context("failed to go on")?;
     endpoint.close();
+    drop(crew);
+    if let Some(log) = log {
+        log.finish().context("failed to go on")?;
+    }
 
     let stopped = ended.stopped;
     manifest.status = match stopped {
@@ -61,6 +69,14 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     report::write_files(bundle.folder(), &manifest)?;
     show(&manifest, bundle.folder(), args.json, out)?;
     Ok(exit(&manifest, stopped, args.require))
+}
+
+fn encoding(format: EventFormat) -> Encoding {
+    match format {
+        EventFormat::Csv => Encoding::Plain,
+        EventFormat::Gz => Encoding::Gzip,
+        EventFormat::Zst => Encoding::Zstd,
+    }
 }
 
 fn workers(load: &Load) -> u32 {
@@ -80,6 +96,7 @@ fn crew(profile: &Profile, endpoint: &Endpoint, run_id: &str, clock: Clock, work
         drain_ns: load.drain_ns,
     };
     Crew {
+        sheet: None,
         client: endpoint.client(profile, run_id, clock),
         control: Arc::new(Control::new(plan.conversations())),
         plan,

@@ -12,6 +12,7 @@ use super::worker::{Message, Window, Worker};
 use crate::client::Client;
 use crate::clock::{self, Clock};
 use crate::profile::Plan;
+use crate::runfile::events::Sheet;
 
 /// What the workers of a run have in common.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Crew {
     pub workers: u32,
     /// How many conversations at a time, over all of them.
     pub slots: u32,
+    /// Where each event is written down, when that was asked for.
+    pub sheet: Option<Sheet>,
 }
 
 impl Crew {
@@ -63,6 +66,7 @@ impl Crew {
             window: self.window,
             control: Arc::clone(&self.control),
             clock: self.clock,
+            sheet: self.sheet.clone(),
             out: out.clone(),
         };
         ((0..self.workers).map(worker).collect(), inbox)

@@ -96,6 +96,7 @@ async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundl
     let template = Template::new(base, &profile.target, None, profile.request.to_json(), "run", true);
     let plan = Arc::new(Plan::new(profile));
     let crew = Crew {
+        sheet: None,
         client: Client::new(profile, Dialer::Pipe(Arc::new(pipe)), template, clock),
         control: Arc::new(Control::new(plan.conversations())),
         plan,

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::control::{Control, Phase};
 use super::machine;
+use crate::agent::{Envelope, EventKind, event_type};
 use crate::client::stamper::Figures;
 use crate::client::{Client, Seen, Slot, Stamper};
 use crate::clock::Clock;
@@ -22,6 +23,7 @@ use crate::metrics::recorder::{GapGroup, Parts, Recorder};
 use crate::metrics::tracker::{Arrival, Start};
 use crate::metrics::{Outcome, Record};
 use crate::profile::{Plan, Planned};
+use crate::runfile::events::{Event, Sheet};
 use crate::stats::Histogram;
 use crate::units::NS_PER_S;
 
@@ -122,6 +124,8 @@ pub struct Worker {
     pub control: Arc<Control>,
     /// The run's clock.
     pub clock: Clock,
+    /// Where each event is written down, when that was asked for.
+    pub sheet: Option<Sheet>,
     /// To the dispatcher.
     pub out: UnboundedSender<Message>,
 }
@@ -133,14 +137,16 @@ struct Shared {
     recorder: RefCell<Recorder>,
     progress: Cell<Progress>,
     spare: RefCell<Vec<Vec<u64>>>,
+    sheet: Option<RefCell<Sheet>>,
     cut: watch::Sender<bool>,
 }
 
 impl Worker {
     /// Runs the worker's slots to their end. Needs a `LocalSet`.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let shared = Rc::new(Shared {
             stamper: Stamper::new(self.clock),
+            sheet: self.sheet.take().map(RefCell::new),
             worker: self,
             recorder: RefCell::new(Recorder::new()),
             progress: Cell::default(),
@@ -235,7 +241,14 @@ impl Shared {
         });
         let gaps_ns = self.spare.borrow_mut().pop().unwrap_or_default();
         let mut cut = self.cut.subscribe();
-        let mut events = Events { shared: self, variant: Arc::clone(&start.variant), warmup: start.warmup, held: None };
+        let mut events = Events {
+            shared: self,
+            plan_index: start.plan_index,
+            seen: 0,
+            variant: Arc::clone(&start.variant),
+            warmup: start.warmup,
+            held: None,
+        };
         let mut watch = |seen: Seen<'_>| events.see(&seen);
         let cut = async move { drop(cut.wait_for(|cut| *cut).await) };
         let (record, gaps_ns) = slot.invoke(start, &planned.prompt, gaps_ns, cut, &mut watch).await;
@@ -278,6 +291,9 @@ impl Shared {
             let at_ns = tick * TICK_NS;
             if at_ns.is_multiple_of(NS_PER_S) {
                 let parts = self.recorder.borrow_mut().take();
+                if let Some(sheet) = &self.sheet {
+                    sheet.borrow_mut().flush();
+                }
                 self.send(Message::Second(index, at_ns / NS_PER_S - 1, self.progress(), parts));
             } else {
                 self.send(Message::Tick(index, self.progress()));
@@ -328,6 +344,9 @@ impl Shared {
 /// The events of one running invocation, as the worker counts them.
 struct Events<'a> {
     shared: &'a Shared,
+    plan_index: u64,
+    /// Events so far.
+    seen: u64,
     variant: Arc<str>,
     warmup: bool,
     /// The latest event: only what follows shows whether it was the last of its read.
@@ -338,13 +357,31 @@ impl Events<'_> {
     fn see(&mut self, seen: &Seen<'_>) {
         match seen {
             Seen::Bytes(_, data) => self.shared.count(|progress| progress.body_bytes += data.len() as u64),
-            Seen::Event(arrival, ..) => {
+            Seen::Event(arrival, envelope, payload) => {
                 self.shared.count(|progress| progress.events += 1);
+                if let Some(sheet) = &self.shared.sheet {
+                    sheet.borrow_mut().write(&self.row(arrival, envelope, payload));
+                }
+                self.seen += 1;
                 if let Some(before) = self.held.replace(*arrival) {
                     self.record(&before, before.read != arrival.read);
                 }
             }
             Seen::Connected(_) | Seen::Head(_) => {}
+        }
+    }
+
+    fn row<'e>(&self, arrival: &Arrival, envelope: &Envelope<'_>, payload: &'e [u8]) -> Event<'e> {
+        let text = if envelope.kind == EventKind::Chunk { envelope.chunk_text() } else { None };
+        Event {
+            plan_index: self.plan_index,
+            event_index: self.seen,
+            kind: event_type(payload).unwrap_or_default(),
+            arrival_ns: arrival.arrival_ns,
+            handled_ns: arrival.handled_ns,
+            read: arrival.read,
+            bytes: payload.len() as u64,
+            text_bytes: text.map_or(0, |text| text.len() as u64),
         }
     }
 

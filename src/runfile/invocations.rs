@@ -3,6 +3,7 @@
 //! Units are in the column names, what is absent is empty. Text that a spreadsheet would run as a formula is marked
 //! with an apostrophe, which reading takes off again.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -49,9 +50,14 @@ plain_cell!(u64, u32, bool, Outcome);
 /// What a spreadsheet takes as the start of a formula (OWASP, "CSV Injection"), and our own mark.
 const MARKED: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
 
+/// Text that no spreadsheet runs.
+pub(super) fn defused(text: &str) -> Cow<'_, str> {
+    if text.starts_with(MARKED) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+}
+
 impl Cell for String {
     fn write(&self) -> String {
-        if self.starts_with(MARKED) { format!("'{self}") } else { self.clone() }
+        defused(self).into_owned()
     }
 
     fn read(text: &str) -> Option<Self> {

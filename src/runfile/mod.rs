@@ -4,6 +4,7 @@
 
 pub mod bundle;
 pub mod difference;
+pub mod events;
 pub mod hlog;
 pub mod intervals;
 pub mod invocations;

@@ -313,7 +313,7 @@ fn contents(folder: &Path) -> (Vec<String>, Vec<String>, Vec<Interval>) {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(6))]
     #[test]
     fn parts_joined_are_the_whole(
         dice in proptest::collection::vec((0_u64..1_000_000, 0_usize..3), 1..60),
