@@ -19,7 +19,7 @@
 //! | layer | modules | never |
 //! |---|---|---|
 //! | L0 foundations | [`units`] · [`clock`] · [`seed`] | anything of ours |
-//! | L1 pure engines | [`sse`] · [`stats`] | clock, async, files |
+//! | L1 pure engines | [`sse`] · [`stats`] · [`pacer`] | clock, async, files |
 //! | L2 vocabulary | [`agent`] · [`metrics`] · [`profile`] · [`runfile`] | sockets |
 //! | L3 I/O | [`client`] · [`driver`] · [`mock`] | reports, the command line |
 //! | L5 presentation | [`report`] | L3 |
@@ -38,6 +38,7 @@ pub mod cmd;
 pub mod driver;
 pub mod metrics;
 pub mod mock;
+pub mod pacer;
 pub mod profile;
 pub mod report;
 pub mod runfile;

@@ -5,7 +5,7 @@
 //! ChaCha8 is named rather than "the standard generator" because its output never changes between versions.
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng as _, SeedableRng};
 
 /// The generator that all draws come from.
 pub type Rng = ChaCha8Rng;
@@ -26,6 +26,34 @@ impl Seed {
     }
 }
 
+/// A number in [0, 1), from the 53 bits that a float has.
+pub fn unit(rng: &mut Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// An index below `count`, which is over 0.
+///
+/// # Panics
+/// Never: the index fits what it is below.
+pub fn below(rng: &mut Rng, count: usize) -> usize {
+    // The high half of the product (Lemire 2019), without the rejection: its bias is below 2⁻³² for our lists.
+    let product = u128::from(rng.next_u64()) * count as u128;
+    usize::try_from(product >> 64).expect("it is below the count")
+}
+
+/// A standard normal number (Box & Muller 1958, one of the pair).
+pub fn normal(rng: &mut Rng) -> f64 {
+    let (radius, angle) = (1.0 - unit(rng), unit(rng));
+    (-2.0 * libm::log(radius)).sqrt() * libm::cos(std::f64::consts::TAU * angle)
+}
+
+/// Puts a list into random order (Fisher & Yates).
+pub fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, below(rng, last + 1));
+    }
+}
+
 /// FNV-1a, 64 bit: a fixed hash of short names (Fowler, Noll, Vo; draft-eastlake-fnv).
 #[must_use]
 pub fn fnv1a(bytes: &[u8]) -> u64 {
@@ -35,7 +63,6 @@ pub fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_core::Rng as _;
 
     #[test]
     fn the_same_seed_purpose_and_index_give_the_same_numbers() {

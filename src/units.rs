@@ -27,6 +27,12 @@ pub enum Error {
         /// What was written.
         text: String,
     },
+    /// Not a rate.
+    #[error("{text:?} is not a rate: write how many a second, such as 50 or 0.5, or with their time, such as 90/m")]
+    Rate {
+        /// What was written.
+        text: String,
+    },
 }
 
 /// Reads a duration such as `250ms`, `1.5s` or `1m30s`, in nanoseconds; the unit is required (but for `0`).
@@ -65,6 +71,92 @@ pub fn parse_bytes(text: &str) -> Result<u64, Error> {
         _ => return Err(refuse()),
     };
     number.checked_mul(scale).ok_or_else(refuse)
+}
+
+/// How often something happens: exact, so that the millionth time is where it should be to the nanosecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many thousand-millionths of a time…
+    nano: u64,
+    /// …in so many seconds.
+    per_s: u64,
+}
+
+impl Rate {
+    /// The highest rate, a second: far over what one machine can start.
+    pub const PER_S_MAX: u64 = 1_000_000;
+
+    /// So often a second.
+    ///
+    /// # Errors
+    /// It is negative, no number, or over [`Rate::PER_S_MAX`].
+    pub fn per_s(times: f64) -> Result<Self, Error> {
+        if !(0.0..=Self::PER_S_MAX as f64).contains(&times) {
+            return Err(Error::Rate { text: times.to_string() });
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+        let nano = (times * 1e9).round() as u64;
+        Ok(Self { nano, per_s: 1 })
+    }
+
+    /// Reads a rate such as `50`, `0.5`, `90/m` or `1000/h`; without a time it is a second's.
+    ///
+    /// # Errors
+    /// The text is none, or it is over [`Rate::PER_S_MAX`].
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let refuse = || Error::Rate { text: text.to_owned() };
+        let (times, per) = text.split_once('/').unwrap_or((text, "s"));
+        let per_s = match per.trim() {
+            "s" | "sec" | "second" => 1,
+            "m" | "min" | "minute" => 60,
+            "h" | "hour" => 3_600,
+            "d" | "day" => 86_400,
+            _ => return Err(refuse()),
+        };
+        let times: f64 = times.trim().parse().map_err(|_| refuse())?;
+        let rate = Self::per_s(times / per_s as f64).map_err(|_| refuse())?;
+        if rate.nano == 0 && times > 0.0 {
+            return Err(refuse());
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+        let nano = (times * 1e9).round() as u64;
+        Ok(Self { nano, per_s })
+    }
+
+    /// Whether it never happens.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.nano == 0
+    }
+
+    /// How often in a nanosecond.
+    #[must_use]
+    pub fn per_ns(self) -> f64 {
+        self.nano as f64 / self.per_s as f64 / 1e18
+    }
+
+    /// When it happens for the `index`th time, in nanoseconds, counted from 0 at the instant 0; never for a rate of 0.
+    #[must_use]
+    pub fn instant_ns(self, index: u64) -> u64 {
+        if self.is_zero() {
+            return if index == 0 { 0 } else { u64::MAX };
+        }
+        let scaled = u128::from(index).saturating_mul(u128::from(self.per_s)).saturating_mul(1_000_000_000_000_000_000);
+        u64::try_from(scaled / u128::from(self.nano)).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let times = self.nano as f64 / 1e9;
+        let unit = match self.per_s {
+            60 => "m",
+            3_600 => "h",
+            86_400 => "d",
+            _ => "s",
+        };
+        out.pad(&format!("{times}/{unit}"))
+    }
 }
 
 /// Nanoseconds of a standard duration; saturates after 584 years.
@@ -193,6 +285,29 @@ mod tests {
         for text in ["16", "1.5MiB", "-1B", "MiB", "99999999999GiB"] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_are_read_with_or_without_their_time() {
+        for (text, told, second) in [
+            ("50", "50/s", 20_000_000),
+            ("0.5", "0.5/s", 2_000_000_000),
+            ("90/m", "90/m", 666_666_666),
+            ("1000 / hour", "1000/h", 3_600_000_000),
+            ("1/d", "1/d", 86_400_000_000_000),
+            ("1000000", "1000000/s", 1_000),
+        ] {
+            let rate = Rate::parse(text).expect(text);
+            assert_eq!((rate.to_string().as_str(), rate.instant_ns(1)), (told, second));
+            assert_eq!(Rate::parse(told), Ok(rate));
+        }
+        assert_eq!(Rate::parse("0").map(Rate::is_zero), Ok(true));
+        for text in ["", "-1", "1000001", "60000001/m", "fast", "5/fortnight", "NaN", "inf", "1e-12"] {
+            assert!(Rate::parse(text).is_err(), "{text}");
+        }
+        // Ninety a minute for a year: the last one is where it belongs.
+        let year = 90 * 60 * 24 * 365;
+        assert_eq!(Rate::parse("90/m").expect("a rate").instant_ns(year), 365 * 86_400 * NS_PER_S);
     }
 
     #[test]

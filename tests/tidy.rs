@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Each layer may import those before it; modules of one layer may import each other only where that is listed.
 const LAYERS: &[&[&str]] = &[
     &["units", "clock", "seed"],
-    &["sse", "stats"],
+    &["sse", "stats", "pacer"],
     &["agent", "metrics", "profile", "runfile"],
     &["client", "driver", "mock"],
     &["report"],

@@ -3,9 +3,8 @@
 //! Values are in the unit of their key: nanoseconds, bytes, or a plain count. A draw is a pure function of the random
 //! stream that is handed in; the formulas are fixed here, so that a script gives the same draws in every version.
 
-use rand_core::Rng as _;
-
-use crate::seed::Rng;
+use crate::seed::{Rng, normal};
+pub use crate::seed::{below, unit};
 
 /// Where a value is drawn from.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,8 +71,8 @@ impl Distribution {
         match self {
             Self::Constant(value) => *value,
             Self::Uniform { low, high } => low + (high - low) * unit(rng),
-            Self::Exponential { mean } => -mean * (1.0 - unit(rng)).ln(),
-            Self::Lognormal { median, sigma } => median * (sigma * normal(rng)).exp(),
+            Self::Exponential { mean } => -mean * libm::log(1.0 - unit(rng)),
+            Self::Lognormal { median, sigma } => median * libm::exp(sigma * normal(rng)),
             Self::Mixture(parts) => {
                 let mut at = unit(rng) * parts.iter().map(|(weight, _)| weight).sum::<f64>();
                 let chosen = parts.iter().find(|(weight, _)| {
@@ -126,24 +125,6 @@ fn weighted(parts: &[(f64, Distribution)], of: impl Fn(&Distribution) -> f64) ->
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates, which is meant")]
 fn whole(value: f64) -> u64 {
     value.round() as u64
-}
-
-/// A number in [0, 1), from the 53 bits that a float has.
-pub fn unit(rng: &mut Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// An index below `count`, which is over 0.
-pub fn below(rng: &mut Rng, count: usize) -> usize {
-    // The high half of the product (Lemire 2019), without the rejection: its bias is below 2⁻³² for our lists.
-    let product = u128::from(rng.next_u64()) * count as u128;
-    usize::try_from(product >> 64).expect("it is below the count")
-}
-
-/// A standard normal number (Box & Muller 1958, one of the pair).
-fn normal(rng: &mut Rng) -> f64 {
-    let (radius, angle) = (1.0 - unit(rng), unit(rng));
-    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
 }
 
 #[cfg(test)]
