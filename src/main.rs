@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {}", message(&error));
+            let _ = writeln!(io::stderr(), "error: {}", printable(&message(&error)));
             Exit::of_failure(&error).into()
         }
     }
@@ -42,6 +42,11 @@ fn message(error: &anyhow::Error) -> String {
         text if text.is_empty() => cause,
         text => format!("{text}: {cause}"),
     })
+}
+
+/// Text of a file's or a server's that can't steer the terminal; lines stay lines.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
 /// A reader that has seen enough is no failure.

@@ -380,3 +380,24 @@ fn objectives_are_answered_and_decide_the_code() {
     assert_eq!(ended.status.code(), Some(2));
     insta::assert_snapshot!(text(&ended.stderr), @r#"error: flag --slo: objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s"#);
 }
+
+#[test]
+fn a_key_that_the_server_echoes_is_kept_nowhere() {
+    let body = "you sent x-api-key: sk-canary-123456 and x-team: tell-no-one";
+    let answer = format!("HTTP/1.1 500 Oops\r\ncontent-length: {}\r\n\r\n{body}", body.len()).leak();
+    let folder = tempfile::tempdir().unwrap();
+    let (url, out) = (server(answer), folder.path().to_str().unwrap());
+    let args = ["run", "--out", out, "--url", &url, "--agent", "a1", "-n", "2", "-c", "1", "-H", "x-team: tell-no-one"];
+    let ended = plimsoll(&args).env("XPANDER_API_KEY", "sk-canary-123456").output().unwrap();
+    assert_eq!(ended.status.code(), Some(4), "{}", text(&ended.stderr));
+    assert!(
+        text(&ended.stdout).contains("you sent x-api-key: (hidden) and x-team: (hidden)"),
+        "{}",
+        text(&ended.stdout)
+    );
+    let mut told = vec![text(&ended.stdout), text(&ended.stderr)];
+    for file in fs::read_dir(bundle(folder.path())).unwrap() {
+        told.push(String::from_utf8_lossy(&fs::read(file.unwrap().path()).unwrap()).into_owned());
+    }
+    assert!(told.iter().all(|text| !text.contains("canary") && !text.contains("tell-no-one")));
+}

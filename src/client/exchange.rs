@@ -194,7 +194,7 @@ impl Exchange<'_> {
             // Almost every event is valid UTF-8, and to see that is faster than to repair it.
             let text = std::str::from_utf8(event.data()).map_or_else(|_| event.data_lossy(), Cow::Borrowed);
             let envelope = Envelope::parse(&text)
-                .map_err(|error| (Outcome::BadEvent, format!("{error}: {}", excerpt_of(event.data()))))?;
+                .map_err(|error| (Outcome::BadEvent, format!("{error}: {}", self.client.excerpt_of(event.data()))))?;
             self.tracker.event(&envelope, arrival, matches!(text, Cow::Owned(_)));
             (self.watcher)(Seen::Event(arrival, &envelope, text.as_bytes()));
         }
@@ -213,7 +213,7 @@ impl Exchange<'_> {
     /// The first bytes of an answer that is no event stream, for its explanation.
     async fn excerpt(&mut self, connection: &mut Connection, mut body: Body) -> String {
         let mut kept = Vec::new();
-        while kept.len() < EXCERPT_BYTES {
+        while kept.len() < EXCERPT_BYTES + self.client.mask.longest() {
             let Ok(Ok(piece)) = self.within(connection.next(&mut body)).await else { break };
             match (&piece, &mut body) {
                 (Piece::Read(read), Body::Http1(decoder)) => {
@@ -230,7 +230,7 @@ impl Exchange<'_> {
                 (Piece::End | Piece::Read(_), _) => break,
             }
         }
-        excerpt_of(&kept)
+        self.client.excerpt_of(&kept)
     }
 
     /// Waits for `step`, but not past the tracker's deadline nor the end of the run's drain.
@@ -270,13 +270,17 @@ fn lost(error: &Error, connection: &Connection) -> Ended {
     (outcome, detail)
 }
 
-/// The start of some bytes, printable and in one line.
-fn excerpt_of(bytes: &[u8]) -> String {
-    let head = &bytes[..bytes.len().min(EXCERPT_BYTES)];
-    String::from_utf8_lossy(head)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>()
-        .trim()
-        .to_owned()
+impl Settings {
+    /// The start of what the server said, printable, in one line, and without our own secrets.
+    fn excerpt_of(&self, bytes: &[u8]) -> String {
+        // What lies behind can't be seen, so a longer search than a secret's length past it finds nothing more.
+        let within = &bytes[..bytes.len().min(EXCERPT_BYTES + self.mask.longest())];
+        let masked = self.mask.hide(within);
+        String::from_utf8_lossy(&masked[..masked.len().min(EXCERPT_BYTES)])
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect::<String>()
+            .trim()
+            .to_owned()
+    }
 }

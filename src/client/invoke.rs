@@ -10,6 +10,7 @@ use hyper::Response;
 use super::connection::Connection;
 use super::dial::{Dialer, Phases};
 use super::exchange::Exchange;
+use super::mask::Mask;
 use super::request::Template;
 use super::stamper::Stamper;
 use crate::agent::Envelope;
@@ -33,6 +34,7 @@ pub(super) struct Settings {
     pub(super) policy: Policy,
     pub(super) watch: Watch,
     pub(super) limits: sse::Limits,
+    pub(super) mask: Mask,
 }
 
 /// What a watcher is shown of an invocation while it runs.
@@ -74,6 +76,7 @@ impl Client {
             stall_ns: profile.stall_ns,
         };
         Self(Arc::new(Settings {
+            mask: Mask::new(template.headers(), &profile.request),
             dialer,
             clock,
             template,

@@ -14,6 +14,7 @@ pub mod http1;
 pub mod http2;
 pub mod invoke;
 pub mod io;
+mod mask;
 pub mod preflight;
 pub mod request;
 mod socket;

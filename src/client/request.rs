@@ -49,6 +49,11 @@ impl Template {
         Self { base, path, headers, body, tag, to_mock }
     }
 
+    /// The headers that all requests have.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The request of one invocation.
     #[must_use]
     pub fn request(&self, version: Version, plan_index: u64, prompt: &str, task_id: Option<&str>) -> Request<Bytes> {

@@ -38,6 +38,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The key would go out in clear text.
+    #[error("send the API key from {place} to {base}: without TLS anyone on the way could read it; use https://")]
+    KeyInClear {
+        /// The target.
+        base: String,
+        /// Where the key came from.
+        place: String,
+    },
     /// The key can't be sent in a header.
     #[error("use the API key from {place}: it must be one line of visible ASCII characters")]
     KeyForm {
@@ -147,6 +155,9 @@ impl Key {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::KeyForm { place });
         }
+        if !base.tls && !base.is_loopback() {
+            return Err(Error::KeyInClear { base: base.to_string(), place });
+        }
         Ok(Some(Self(SecretString::from(text))))
     }
 
@@ -199,5 +210,10 @@ mod tests {
         assert_eq!(key.header().as_bytes(), b"canary-1");
         assert!(!format!("{key:?} {:?}", key.header()).contains("canary"));
         assert!(Key::load(&source, &far, |_| Some("two\nlines".into())).is_err());
+        let clear = Base::parse("http://api.xpander.ai").expect("a plain URL");
+        insta::assert_snapshot!(
+            Key::load(&source, &clear, |_| Some("canary-1".into())).expect_err("in clear text"),
+            @"send the API key from the environment variable XPANDER_API_KEY to http://api.xpander.ai: without TLS anyone on the way could read it; use https://"
+        );
     }
 }

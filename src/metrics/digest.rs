@@ -206,7 +206,7 @@ impl Digest {
                 completed: self.many_row(metric, name.as_deref(), true),
             });
         }
-        metrics.retain(|metric| metric.all.count > 0 || metric.completed.count > 0);
+        metrics.retain(|metric| metric.all.count + metric.all.failed + metric.all.censored > 0);
         let order = |series: Series| Metric::ALL.iter().position(|metric| *metric == series.metric);
         metrics.sort_by_key(|metric| (order(metric.series), metric.series.origin));
         Group {
@@ -246,7 +246,7 @@ impl Digest {
                 let value_ns = weighted_quantile(&counts, p);
                 return Quantile { p, value_ns, low_ns: None, high_ns: None, refused: None };
             }
-            Quantile::of(p, &groups.quantile(p))
+            Quantile::of(p, &groups.quantile(p), 0.0)
         };
         #[expect(clippy::cast_possible_truncation, reason = "a mean of times that are under 24 hours")]
         let mean_ns = all.mean() as u64;

@@ -188,17 +188,27 @@ impl Series {
     /// series is not about it.
     ///
     /// A stamp that was taken counts, but `finish` only when the invocation completed. An absent one is censored at
-    /// its last known time for the outcomes that cut it off from outside, and never comes for every other outcome.
+    /// its last known time for the outcomes that cut it off from outside, and never comes for every other outcome; that
+    /// holds for the second stamp of a span whose first one was taken, too, or only those who got through would count.
     #[must_use]
     pub fn observe(self, record: &Record) -> Option<Observation> {
         let stamps = &record.stamps;
-        let span = |from: Option<u64>, to: Option<u64>| Some(Observation::Seen(to?.saturating_sub(from?)));
+        if record.outcome == Outcome::NotStarted && stamps.intended_ns >= stamps.last_known_ns {
+            // The run ended before its instant came: nobody waited for it.
+            return None;
+        }
+        let span = |from: Option<u64>, to: Option<u64>| match (from?, to) {
+            (from_ns, Some(to_ns)) => Some(Observation::Seen(to_ns.saturating_sub(from_ns))),
+            // An agent that completes without the second stamp does not send that event.
+            (from_ns, None) => (!record.outcome.is_completed()).then(|| absent(record, from_ns)),
+        };
         let stamp = match self.metric {
             Metric::Ttfb => stamps.first_byte_ns,
             Metric::Ttfe => stamps.first_event_ns,
             Metric::Ttfc => stamps.first_chunk_ns,
             Metric::Finish => stamps.finished_ns.filter(|_| record.outcome.is_completed()),
-            Metric::Connect => return span(stamps.started_ns, stamps.tls_done_ns.or(stamps.connected_ns)),
+            Metric::Connect if record.reused == Some(true) => return None,
+            Metric::Connect => return span(stamps.started_ns, record.connected_ns()),
             Metric::Queue => return span(stamps.task_created_ns, stamps.executing_ns),
             Metric::Answer => return span(stamps.first_chunk_ns, stamps.last_chunk_ns),
             Metric::Closing => return span(stamps.last_chunk_ns, stamps.finished_ns),
@@ -208,12 +218,7 @@ impl Series {
             Metric::Gap | Metric::Tool | Metric::ClientLag | Metric::StampError => return None,
         };
         let from_ns = self.origin_of(record)?;
-        Some(match stamp {
-            Some(at_ns) => Observation::Seen(at_ns.saturating_sub(from_ns)),
-            None if record.outcome.censors() => Observation::Censored(stamps.last_known_ns.saturating_sub(from_ns)),
-            None if record.outcome == Outcome::Dropped => Observation::Failed(0),
-            None => Observation::Failed(stamps.last_known_ns.saturating_sub(from_ns)),
-        })
+        Some(stamp.map_or_else(|| absent(record, from_ns), |at_ns| Observation::Seen(at_ns.saturating_sub(from_ns))))
     }
 
     /// Where the latency begins for this invocation; absent when it never began.
@@ -222,6 +227,16 @@ impl Series {
             Some(Origin::Sent) => record.stamps.sent_ns,
             _ => Some(record.stamps.intended_ns),
         }
+    }
+}
+
+/// What is known of a stamp that was not taken, from the instant at which the wait for it began.
+fn absent(record: &Record, from_ns: u64) -> Observation {
+    let waited_ns = record.stamps.last_known_ns.saturating_sub(from_ns);
+    match record.outcome {
+        outcome if outcome.censors() => Observation::Censored(waited_ns),
+        Outcome::Dropped => Observation::Failed(0),
+        _ => Observation::Failed(waited_ns),
     }
 }
 
@@ -270,6 +285,31 @@ mod tests {
         let mut unsent = record(Outcome::ConnectFailed);
         unsent.stamps.sent_ns = None;
         assert_eq!(observe(Metric::Ttfc, Origin::Sent, &unsent), None);
+    }
+
+    #[test]
+    fn who_never_got_through_a_span_is_not_left_out_of_it() {
+        let queue = Series::of(Metric::Queue);
+        let mut stuck = record(Outcome::TimedOut(crate::metrics::Phase::Total));
+        stuck.stamps.task_created_ns = Some(300);
+        assert_eq!(queue.observe(&stuck), Some(Observation::Failed(600)));
+        stuck.outcome = Outcome::Cut;
+        assert_eq!(queue.observe(&stuck), Some(Observation::Censored(600)));
+        stuck.outcome = Outcome::Completed;
+        assert_eq!(queue.observe(&stuck), None, "the agent does not say when it executes");
+        let connect = Series::of(Metric::Connect);
+        assert_eq!(connect.observe(&record(Outcome::ConnectFailed)), Some(Observation::Failed(790)));
+        let mut reused = record(Outcome::Reset);
+        reused.reused = Some(true);
+        assert_eq!(connect.observe(&reused), None);
+    }
+
+    #[test]
+    fn a_start_whose_instant_never_came_says_nothing() {
+        let owed = Record::unstarted(9, Arc::from("base"), 900, 900, Outcome::NotStarted);
+        assert!(Series::all().into_iter().all(|series| series.observe(&owed).is_none()));
+        let due = Record::unstarted(9, Arc::from("base"), 100, 900, Outcome::NotStarted);
+        assert_eq!(Series::from_intended(Metric::Ttfc).observe(&due), Some(Observation::Censored(800)));
     }
 
     #[test]

@@ -248,6 +248,9 @@ fn of_quantile(quantile: &Quantile, limit_ns: u64) -> (Answer, String) {
                 format!("it takes {needed} independent samples, these are worth {effective}"),
             );
         }
+        Some(Refused::CutOff) => {
+            return (Answer::Inconclusive, "the run ended before enough of them got there".to_owned());
+        }
         // Where even the lower end is never reached, it lies beyond every limit.
         Some(Refused::NeverReached) if quantile.low_ns.is_none() => return (Answer::Fail, "never".to_owned()),
         _ => {}
@@ -363,6 +366,8 @@ mod tests {
         assert_eq!(of_quantile(&few, limit).0, Answer::Inconclusive);
         let never = Quantile { refused: Some(Refused::NeverReached), ..quantile(None, None) };
         assert_eq!(of_quantile(&never, limit).0, Answer::Fail);
+        let cut_off = Quantile { refused: Some(Refused::CutOff), ..quantile(None, None) };
+        assert_eq!(of_quantile(&cut_off, limit).0, Answer::Inconclusive, "nobody knows how long it would have taken");
     }
 
     #[test]

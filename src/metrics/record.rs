@@ -212,6 +212,15 @@ impl Record {
             && self.stalled.sum_ns() == self.counts.stalled_ns
     }
 
+    /// When a new connection stood, TLS included.
+    ///
+    /// With TLS, TCP alone is not enough: a handshake that failed has left no connection.
+    #[must_use]
+    pub fn connected_ns(&self) -> Option<u64> {
+        let tls_failed = self.outcome == Outcome::TlsFailed;
+        self.stamps.tls_done_ns.or(self.stamps.connected_ns.filter(|_| !tls_failed))
+    }
+
     /// The harness's own lateness: started − intended.
     #[must_use]
     pub fn start_lag_ns(&self) -> Option<u64> {

@@ -218,6 +218,8 @@ pub enum Refused {
     },
     /// So many failed or were cut off that this share never got there.
     NeverReached,
+    /// So many were cut off before theirs could come that nobody knows when this share would have got there.
+    CutOff,
 }
 
 /// One way to fail, with its cause.
@@ -290,18 +292,20 @@ impl Row {
         let seen =
             || observations.iter().filter_map(|one| if let Observation::Seen(ns) = one { Some(*ns) } else { None });
         let (count, sum_ns) = seen().fold((0_u64, 0_u128), |(count, sum), ns| (count + 1, sum + u128::from(ns)));
-        if count == 0 {
+        if observations.is_empty() {
             return Self::default();
         }
         let sample = Sample::new(observations);
+        let failed = observations.iter().filter(|one| matches!(one, Observation::Failed(_))).count() as u64;
+        let failed_share = failed as f64 / observations.len() as f64;
         Self {
             count,
             censored: observations.iter().filter(|one| matches!(one, Observation::Censored(_))).count() as u64,
-            failed: observations.iter().filter(|one| matches!(one, Observation::Failed(_))).count() as u64,
+            failed,
             min_ns: seen().min(),
-            mean_ns: u64::try_from(sum_ns / u128::from(count)).ok(),
+            mean_ns: u64::try_from(sum_ns / u128::from(count.max(1))).ok().filter(|_| count > 0),
             max_ns: seen().max(),
-            quantiles: QUANTILES.into_iter().map(|p| Quantile::of(p, &sample.quantile(p))).collect(),
+            quantiles: QUANTILES.into_iter().map(|p| Quantile::of(p, &sample.quantile(p), failed_share)).collect(),
         }
     }
 
@@ -313,12 +317,13 @@ impl Row {
 }
 
 impl Quantile {
-    /// A quantile as the statistics have it.
-    pub(super) fn of(p: f64, estimate: &Estimate) -> Self {
+    /// A quantile as the statistics have it; `failed_share` of all will never get there.
+    pub(super) fn of(p: f64, estimate: &Estimate, failed_share: f64) -> Self {
         let refused = match estimate.refused {
             #[expect(clippy::cast_possible_truncation, reason = "a size of a sample that was held in memory")]
             Some(refusal) => Some(Refused::TooFew { effective: refusal.effective as u64, needed: refusal.needed }),
-            None if estimate.value.is_none() => Some(Refused::NeverReached),
+            None if estimate.value.is_none() && failed_share > 1.0 - p => Some(Refused::NeverReached),
+            None if estimate.value.is_none() => Some(Refused::CutOff),
             None => None,
         };
         let interval = estimate.interval;

@@ -36,6 +36,7 @@ pub(super) fn quantile(quantile: Option<&Quantile>) -> String {
     match (quantile.value_ns, quantile.refused) {
         (Some(ns), _) => Human(ns).to_string(),
         (None, Some(Refused::TooFew { needed, .. })) => format!("n<{needed}"),
+        (None, Some(Refused::CutOff)) => "cut off".to_owned(),
         (None, _) => "never".to_owned(),
     }
 }

@@ -267,7 +267,7 @@ fn definitions(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "Latencies count from the intended start, unless the send is named. `n<N`: the quantile takes N independent \
-         samples. `never`: so many failed that this share never got there. Intervals are two-sided at 95 %. \
+         samples. `never`: so many failed that this share never got there. `cut off`: the run ended before it did. Intervals are two-sided at 95 %. \
          `{}` and the like are outcomes; a stream without its own `task_finished` is no success.\n",
         Outcome::Truncated
     )?;

@@ -43,14 +43,14 @@ pub fn write(
     latencies(group, out)?;
     writeln!(out)?;
     for judged in &summary.objectives {
-        writeln!(out, "{:<9} {}: {}", judged.answer.to_string(), judged.objective, judged.found)?;
+        writeln!(out, "{:<9} {}: {}", judged.answer.to_string(), printable(&judged.objective), judged.found)?;
     }
     streams(summary, out)?;
     trust(certificate, out)?;
     for warning in &run.warnings {
         writeln!(out, "warning   {}", printable(&warning.to_string()))?;
     }
-    writeln!(out, "files     {folder}")
+    writeln!(out, "files     {}", printable(folder))
 }
 
 /// Did all of them finish?
@@ -76,7 +76,7 @@ fn headline(run: &Run, group: &Group) -> String {
 fn latencies(group: &Group, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new(["from the intended start, unless said", "p50", "p90", "p95", "p99", "p99.9", "max"]);
     let mut refused = None;
-    let mut never = false;
+    let (mut never, mut cut_off) = (false, false);
     for series in SHOWN {
         let Some(metric) = group.metric(series) else { continue };
         let row = &metric.all;
@@ -84,6 +84,7 @@ fn latencies(group: &Group, out: &mut impl Write) -> io::Result<()> {
             match quantile.refused {
                 Some(Refused::TooFew { effective, .. }) => refused = refused.or(Some(effective)),
                 Some(Refused::NeverReached) => never = true,
+                Some(Refused::CutOff) => cut_off = true,
                 None => {}
             }
         }
@@ -98,6 +99,9 @@ fn latencies(group: &Group, out: &mut impl Write) -> io::Result<()> {
     table.write_text(out)?;
     if let Some(effective) = refused {
         writeln!(out, "n<N: that quantile takes N independent samples; these are worth {effective}")?;
+    }
+    if cut_off {
+        writeln!(out, "cut off: the run ended before this share got there; a longer load.drain would show it")?;
     }
     if never {
         writeln!(out, "never: so many failed that this share never got there; report.md has the completed ones alone")?;

@@ -349,7 +349,7 @@ fn the_report_has_every_number_with_its_definition() {
 
     ## Definitions
 
-    Latencies count from the intended start, unless the send is named. `n<N`: the quantile takes N independent samples. `never`: so many failed that this share never got there. Intervals are two-sided at 95 %. `truncated` and the like are outcomes; a stream without its own `task_finished` is no success.
+    Latencies count from the intended start, unless the send is named. `n<N`: the quantile takes N independent samples. `never`: so many failed that this share never got there. `cut off`: the run ended before it did. Intervals are two-sided at 95 %. `truncated` and the like are outcomes; a stream without its own `task_finished` is no success.
 
     | metric | definition |
     |---|---:|

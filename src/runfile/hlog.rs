@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use crate::metrics::recorder::{GapGroup, Tag};
 use crate::stats::Histogram;
+use crate::stats::histogram::{DIGITS, HIGHEST_NS, LOWEST_NS};
 
 /// What is escaped in a name: all but letters, digits and these.
 pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
@@ -224,6 +225,9 @@ fn line(interval: &IntervalLogHistogram<'_>, deserializer: &mut Deserializer) ->
         parts(tag).ok_or_else(|| refuse("its tag is not metric:variant:outcome".to_owned()))?;
     let bytes = STANDARD.decode(interval.encoded_histogram()).map_err(|error| refuse(error.to_string()))?;
     let histogram = deserializer.deserialize(&mut Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
+    if (histogram.low(), histogram.high(), histogram.sigfig()) != (LOWEST_NS, HIGHEST_NS, DIGITS) {
+        return Err(refuse("its range and precision are not plimsoll's".to_owned()));
+    }
     Ok(Line {
         metric,
         variant,

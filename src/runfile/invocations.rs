@@ -274,7 +274,7 @@ mod tests {
         let mut first = blank();
         first.variant = Arc::from("base");
         first.outcome = Outcome::TimedOut(Phase::FirstEvent);
-        first.detail = Some("=cmd|' /C calc'!A0, \"quoted\"\nsecond line".into());
+        first.detail = Some("=cmd|' /C calc'!A0, \"quoted\"\nzweite Zeile, größer".into());
         first.task_id = Some("-1".into());
         first.stamps.started_ns = Some(0);
         first.counts.events = 7;

@@ -72,8 +72,21 @@ pub(super) fn read(
     }
     // One row is held back: only what follows it shows that it was written whole.
     let (mut next, mut held) = (StringRecord::new(), StringRecord::new());
-    let mut holds = false;
-    while rows.read_record(&mut next).map_err(refuse)? {
+    let (mut holds, mut cut_in_a_character) = (false, false);
+    loop {
+        match rows.read_record(&mut next) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                let broken_text = matches!(error.kind(), csv::ErrorKind::Utf8 { .. });
+                // Only the last row can have been cut inside a character.
+                if !broken_text || rows.read_byte_record(&mut csv::ByteRecord::new()).map_err(refuse)? {
+                    return Err(refuse(error));
+                }
+                cut_in_a_character = true;
+                break;
+            }
+        }
         std::mem::swap(&mut next, &mut held);
         if std::mem::replace(&mut holds, true) {
             seen.whole += 1;
@@ -82,9 +95,10 @@ pub(super) fn read(
     }
     if holds {
         // A line end may also be one inside a quoted text that was cut off.
-        if rows.get_ref().ended() && held.len() == 1 + columns.matches(',').count() {
+        if cut_in_a_character || rows.get_ref().ended() && held.len() == 1 + columns.matches(',').count() {
             seen.whole += 1;
             take(&held, seen.whole)?;
+            seen.truncated = cut_in_a_character;
         } else {
             seen.truncated = true;
         }

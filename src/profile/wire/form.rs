@@ -24,8 +24,14 @@ const KEY_NAMES: [&str; 8] =
     ["api_key", "apikey", "x_api_key", "xpander_api_key", "key", "token", "bearer", "authorization"];
 
 /// Keys whose values may be secrets, though none of them holds the API key: headers are free, and servers have tokens.
-const SECRETS: [&str; 5] =
-    ["target.headers", "request.mcp_servers", "request.user_oidc_token", "request.user_tokens", "request.extra"];
+const SECRETS: [&str; 6] = [
+    "target.headers",
+    "request.mcp_servers",
+    "request.user_oidc_token",
+    "request.user_tokens",
+    "request.extra",
+    "request.payload_extension",
+];
 
 /// A value without its texts: only its shape and its names are left.
 fn hidden(value: &Json) -> Json {

@@ -1,0 +1,108 @@
+//! What a server says back to us may hold our own secrets: they are masked before anything is kept of it.
+
+use hyper::header::HeaderMap;
+use serde_json::Value;
+
+use crate::agent::Request;
+
+/// What stands in a secret's place.
+const MASKED: &[u8] = b"(hidden)";
+/// Shorter values are too common in any text to be told from it, and too short to be secrets.
+const SECRET_BYTES_MIN: usize = 6;
+/// The part of a secret from which on its beginning is hidden, too, where a text was cut off.
+const PREFIX_BYTES_MIN: usize = 4;
+/// Headers of every request, which hold nothing of the user's.
+const PUBLIC_HEADERS: [&str; 5] = ["host", "content-type", "accept", "cache-control", "user-agent"];
+
+/// The secrets of a run's requests: the API key, the values of the user's own headers, tokens in the body.
+#[derive(Clone, Default)]
+pub(super) struct Mask(Vec<Vec<u8>>);
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Mask({})", self.0.len())
+    }
+}
+
+impl Mask {
+    /// The secrets of requests with these headers and this body.
+    pub(super) fn new(headers: &HeaderMap, request: &Request) -> Self {
+        let own = headers.iter().filter(|(name, _)| !PUBLIC_HEADERS.contains(&name.as_str()));
+        let mut secrets: Vec<Vec<u8>> = own.map(|(_, value)| value.as_bytes().to_vec()).collect();
+        secrets.extend(request.user_oidc_token.iter().map(|token| token.clone().into_bytes()));
+        let free = [&request.user_tokens, &request.payload_extension].into_iter().flatten();
+        free.flat_map(serde_json::Map::values).for_each(|value| texts(value, &mut secrets));
+        for server in request.mcp_servers.iter().flatten() {
+            server.values().for_each(|value| texts(value, &mut secrets));
+        }
+        secrets.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
+        // Of two that overlap, the longer one goes first.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(secrets)
+    }
+
+    /// How much more of a text must be read so that no secret is cut at its end, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.0.first().map_or(0, Vec::len)
+    }
+
+    /// The text without the secrets; where it ends inside one, without its beginning.
+    pub(super) fn hide(&self, text: &[u8]) -> Vec<u8> {
+        let mut hidden = text.to_vec();
+        for secret in &self.0 {
+            while let Some(at) = memchr::memmem::find(&hidden, secret) {
+                hidden.splice(at..at + secret.len(), MASKED.iter().copied());
+            }
+            let begun = (PREFIX_BYTES_MIN..secret.len()).rev().find(|length| hidden.ends_with(&secret[..*length]));
+            if let Some(length) = begun {
+                hidden.truncate(hidden.len() - length);
+                hidden.extend_from_slice(MASKED);
+            }
+        }
+        hidden
+    }
+}
+
+/// Every text within a JSON value.
+fn texts(value: &Value, found: &mut Vec<Vec<u8>>) {
+    match value {
+        Value::String(text) => found.push(text.clone().into_bytes()),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    fn mask() -> Mask {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("api.example"));
+        headers.insert("x-api-key", HeaderValue::from_static("sk-canary-123"));
+        headers.insert("x-team", HeaderValue::from_static("red"));
+        let request = Request { user_oidc_token: Some("token-canary".into()), ..Request::default() };
+        Mask::new(&headers, &request)
+    }
+
+    #[test]
+    fn secrets_are_hidden_wherever_they_stand() {
+        let told =
+            mask().hide(b"POST host: api.example x-api-key: sk-canary-123 x-team: red; token-canary, sk-canary-123");
+        insta::assert_snapshot!(
+            String::from_utf8_lossy(&told),
+            @"POST host: api.example x-api-key: (hidden) x-team: red; (hidden), (hidden)"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_cut_off_is_hidden_too() {
+        for cut in PREFIX_BYTES_MIN..13 {
+            let text = [b"key: ", &b"sk-canary-123"[..cut]].concat();
+            assert_eq!(mask().hide(&text), b"key: (hidden)", "{cut}");
+        }
+        assert_eq!(mask().hide(b"all is well"), b"all is well");
+    }
+}
