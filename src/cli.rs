@@ -114,6 +114,14 @@ pub enum ReportFormat {
     Md,
     /// The whole of `run.json`, summed up again, on standard output.
     Json,
+    /// One page that opens offline, as `report.html` in the bundle.
+    Html,
+    /// A row for each metric, as `summary.csv` in the bundle.
+    Csv,
+    /// Objectives and trust as test cases, as `junit.xml` in the bundle.
+    Junit,
+    /// HdrHistogram's percentile distribution of each metric, as `METRIC.hgrm` in the bundle.
+    Hgrm,
 }
 
 /// An event stream and how it is read.

@@ -87,6 +87,14 @@ fn a_run_ends_with_a_report_and_a_whole_bundle() {
         screen.replace(", report.md", ""),
         "the same, read back"
     );
+    for (format, file) in
+        [("html", "report.html"), ("csv", "summary.csv"), ("junit", "junit.xml"), ("hgrm", "ttfc_from_intended.hgrm")]
+    {
+        let rendered = output(&["report", "--format", format, bundle.to_str().unwrap()]);
+        assert_eq!(rendered.status.code(), Some(0), "{format}: {}", text(&rendered.stderr));
+        assert!(text(&rendered.stdout).contains(file), "{}", text(&rendered.stdout));
+        assert!(bundle.join(file).metadata().unwrap().len() > 0, "{file}");
+    }
     let verified = output(&["report", "--verify", bundle.to_str().unwrap()]);
     assert_eq!(verified.status.code(), Some(0), "{}{}", text(&verified.stdout), text(&verified.stderr));
     let changed =

@@ -8,12 +8,18 @@ use anyhow::{Context, bail};
 
 use super::Exit;
 use crate::cli::{ReportArgs, ReportFormat};
-use crate::report::{markdown, terminal};
+use crate::report::{csv, hgrm, html, junit, markdown, terminal};
 use crate::runfile::bundle::{self, RUN};
-use crate::runfile::{Run, readback, verify};
+use crate::runfile::{Run, hlog, readback, verify};
 
 /// The report for people, in a bundle.
 const REPORT_MD: &str = "report.md";
+/// The page for people, in a bundle.
+const REPORT_HTML: &str = "report.html";
+/// The table of metrics, in a bundle.
+const SUMMARY_CSV: &str = "summary.csv";
+/// The report for CI, in a bundle.
+const JUNIT_XML: &str = "junit.xml";
 
 /// Renders the bundle that the arguments name.
 ///
@@ -34,16 +40,63 @@ pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     // Always from the rows: a run that was killed has no summary of its own, and the others say the same.
     let readback = readback::sum_up(folder, &run).context("failed to read the run")?;
     run.adopt(readback);
-    match args.format {
-        ReportFormat::Text => first_screen(&run, folder, out)?,
-        ReportFormat::Json => out.write_all(run.to_json().as_bytes())?,
-        ReportFormat::Md if args.output.as_deref() == Some("-") => write_markdown(&run, out)?,
-        ReportFormat::Md => {
-            write_files(folder, &run)?;
-            writeln!(out, "{}", folder.join(REPORT_MD).display())?;
+    let rendered = match args.format {
+        ReportFormat::Text => {
+            first_screen(&run, folder, out)?;
+            return Ok(Exit::Done);
         }
+        ReportFormat::Json => {
+            out.write_all(run.to_json().as_bytes())?;
+            return Ok(Exit::Done);
+        }
+        format => render(&run, folder, format)?,
+    };
+    for (name, text) in rendered {
+        if args.output.as_deref() == Some("-") {
+            out.write_all(&text)?;
+            continue;
+        }
+        bundle::write_whole(folder, &name, &text)?;
+        writeln!(out, "{}", folder.join(name).display())?;
     }
     Ok(Exit::Done)
+}
+
+/// The files of a format, each with its name in the bundle.
+fn render(run: &Run, folder: &Path, format: ReportFormat) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let (Some(summary), Some(certificate)) = (&run.summary, &run.certificate) else { return Ok(Vec::new()) };
+    let mut text = Vec::new();
+    let name = match format {
+        ReportFormat::Text | ReportFormat::Json | ReportFormat::Md => {
+            markdown::write(run, summary, certificate, &mut text)?;
+            REPORT_MD
+        }
+        ReportFormat::Html => {
+            html::write(run, summary, certificate, &readback::seconds(folder)?, &mut text)?;
+            REPORT_HTML
+        }
+        ReportFormat::Csv => {
+            csv::write(summary, &mut text)?;
+            SUMMARY_CSV
+        }
+        ReportFormat::Junit => {
+            junit::write(run, summary, certificate, &mut text)?;
+            JUNIT_XML
+        }
+        ReportFormat::Hgrm => return distributions(folder),
+    };
+    Ok(vec![(name.to_owned(), text)])
+}
+
+/// The distribution of each metric, of completed invocations.
+fn distributions(folder: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for (metric, all) in readback::completed(folder).context("failed to read the histograms")? {
+        let mut text = Vec::new();
+        hgrm::write(&metric, &all, &mut text)?;
+        files.push((format!("{}.hgrm", hlog::escaped(&metric)), text));
+    }
+    Ok(files)
 }
 
 /// Says whether a bundle agrees with itself, and in which fields it does not.

@@ -1,10 +1,16 @@
 //! A run, shown: one file a format, each takes a writer. Nothing here computes a statistic.
 
+pub mod csv;
 mod figures;
+pub mod hgrm;
+pub mod html;
+pub mod junit;
 pub mod markdown;
 pub mod parts;
+mod plot;
 pub mod table;
 pub mod terminal;
+mod xml;
 
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{markdown, terminal};
+use super::{csv, hgrm, html, junit, markdown, terminal};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
 use crate::metrics::digest::Digest;
 use crate::metrics::server::{Account, ClockOffset, ServerView, Span};
 use crate::metrics::{Certificate, Metric, Outcome, PartTimes, Record, Summary, ToolTime, Warning};
+use crate::runfile::intervals::Interval;
 use crate::runfile::run::{Build, Machine, VERSION};
 use crate::runfile::{Run, Status};
 use crate::stats::Histogram;
@@ -407,4 +408,147 @@ fn a_writer_that_fails_is_not_swallowed() {
     }
     assert!(terminal::write(&run(), &summary(), &certificate(), "reports", &mut Full).is_err());
     assert!(markdown::write(&run(), &summary(), &certificate(), &mut Full).is_err());
+}
+
+/// What a writer writes, as text.
+fn text(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).expect("a vector takes it");
+    String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn the_table_of_metrics_has_a_row_for_each() {
+    let table = text(|out| csv::write(&summary(), out));
+    let lines: Vec<_> = table.lines().take(5).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    variant,metric,row,count,censored,failed,min_ns,mean_ns,max_ns,p50_ns,p50_ns_low,p50_ns_high,p50_refused,p90_ns,p90_ns_low,p90_ns_high,p90_refused,p95_ns,p95_ns_low,p95_ns_high,p95_refused,p99_ns,p99_ns_low,p99_ns_high,p99_refused,p99.9_ns,p99.9_ns_low,p99.9_ns_high,p99.9_refused
+    ,ttfc_from_intended,all,689,2,9,200000000,249936139,300000000,250000000,247000000,254000000,,292000000,290000000,294000000,,297000000,295000000,299000000,,,300000000,,never,,,,n<6636
+    ,ttfc_from_intended,completed,689,0,0,200000000,249936139,300000000,250000000,246000000,254000000,,291000000,288000000,293000000,,295000000,294000000,297000000,,300000000,299000000,300000000,,,,,n<6636
+    ,ttfc_from_sent,all,689,2,9,199880000,249816139,299880000,249880000,246880000,253880000,,291880000,289880000,293880000,,296880000,294880000,298880000,,,299880000,,never,,,,n<6636
+    ,ttfc_from_sent,completed,689,0,0,199880000,249816139,299880000,249880000,245880000,253880000,,290880000,287880000,292880000,,294880000,293880000,296880000,,299880000,298880000,299880000,,,,,n<6636
+    ");
+}
+
+#[test]
+fn ci_gets_a_test_case_for_each_objective_and_for_trust() {
+    let mut run = run();
+    run.id = "a<b>&\"c\"\u{1b}".into();
+    insta::assert_snapshot!(text(|out| junit::write(&run, &summary(), &certificate(), out)), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites>
+      <testsuite name="a&lt;b&gt;&amp;&quot;c&quot;�" timestamp="2026-01-01T00:00:00" tests="6" failures="2" errors="0" time="1.700">
+        <testcase classname="plimsoll" name="the measurement can be trusted" time="1.700"><system-out>DEGRADED start lag p99 is 3.00ms, over 2.50ms (a worker was busy 91 %): lower -c, or add cores</system-out></testcase>
+        <testcase classname="plimsoll" name="invocations complete" time="1.700"><system-out>689 of 700 planned starts completed</system-out></testcase>
+        <testcase classname="plimsoll" name="ttfc p95 &lt; 1s" time="1.700"><system-out>pass: 297ms (295ms–299ms)</system-out></testcase>
+        <testcase classname="plimsoll" name="finish p95 &lt; 999ms" time="1.700"><failure message="fail: 1.00s (1.00s–1.00s)"/></testcase>
+        <testcase classname="plimsoll" name="success &gt; 99.5%" time="1.700"><failure message="fail: 98.71 % (97.57 %–99.41 %)"/></testcase>
+        <testcase classname="plimsoll" name="goodput &gt; 5/s" time="1.700"><system-out>pass: 377.06/s (367.55/s–385.09/s)</system-out></testcase>
+        <system-err>2 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end</system-err>
+      </testsuite>
+    </testsuites>
+    "#);
+}
+
+#[test]
+fn a_distribution_is_what_hdr_histograms_plotter_reads() {
+    let mut histogram = Histogram::default();
+    (1..=20_u64).for_each(|ms| histogram.record(ms * ms * NS_PER_MS));
+    let all = histogram.inner().expect("recorded");
+    insta::assert_snapshot!(text(|out| hgrm::write("ttfc_from_intended", all, out)), @"
+    #[ttfc_from_intended, completed invocations, milliseconds]
+           Value     Percentile TotalCount 1/(1-Percentile)
+
+           1.000 0.000000000000          1           1.00
+           4.002 0.100000000000          2           1.11
+          16.007 0.200000000000          4           1.25
+          49.021 0.300000000000          7           1.43
+          64.029 0.400000000000          8           1.67
+         100.008 0.500000000000         10           2.00
+         121.045 0.550000000000         11           2.22
+         169.083 0.600000000000         13           2.50
+         196.084 0.650000000000         14           2.86
+         225.051 0.700000000000         15           3.33
+         256.115 0.750000000000         16           4.00
+         256.115 0.775000000000         16           4.44
+         289.145 0.800000000000         17           5.00
+         289.145 0.825000000000         17           5.71
+         324.010 0.850000000000         18           6.67
+         324.010 0.875000000000         18           8.00
+         324.010 0.887500000000         18           8.89
+         361.234 0.900000000000         19          10.00
+         361.234 0.912500000000         19          11.43
+         361.234 0.925000000000         19          13.33
+         361.234 0.937500000000         19          16.00
+         361.234 0.943750000000         19          17.78
+         400.032 0.950000000000         20          20.00
+         400.032 1.000000000000         20
+    #[Mean    =      143.496, StdDeviation   =      124.658]
+    #[Max     =      400.032, Total count    =           20]
+    #[Buckets =           28, SubBuckets     =         2048]
+    ");
+}
+
+fn seconds() -> Vec<Interval> {
+    let row = |second: u64| Interval {
+        second,
+        in_flight: 5 + second,
+        started: 10,
+        ttfc_from_intended_ns_p50: (second != 1).then_some(250 * NS_PER_MS),
+        ttfc_from_intended_ns_p99: Some((300 + second) * NS_PER_MS),
+        ..Interval::default()
+    };
+    (0..3).map(row).collect()
+}
+
+#[test]
+fn the_page_opens_offline_and_shows_hostile_text_as_text() {
+    let mut run = run();
+    run.why = "<script>alert(1)</script>".into();
+    run.target = "http://a/\"onload=\"x".into();
+    run.profile = serde_json::json!({"</pre><img src=x>": "'&"});
+    let page = text(|out| html::write(&run, &summary(), &certificate(), &seconds(), out));
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+    for forbidden in ["<script", "<img", "onload=\"", "src=\"", "href=", "url(", "@import", "NaN", "inf"] {
+        assert!(!page.contains(forbidden), "{forbidden} stands in\n{page}");
+    }
+    assert!(page.contains("default-src 'none'"), "nothing is fetched");
+    assert_eq!((page.matches("<svg").count(), page.matches("</svg>").count()), (3, 3));
+    for shown in ["DEGRADED", "in flight after the drain", "p99.9", "250ms", "1 s", "planned", "fnv1a64:0"] {
+        assert!(page.contains(shown), "{shown} is missing in\n{page}");
+    }
+    let plot = page.split("<svg").nth(2).and_then(|rest| rest.split("</svg>").next()).expect("a plot");
+    insta::assert_snapshot!(plot, @r##"
+     viewBox="0 0 760 260" role="img" aria-label="Quantiles of each second">
+    <path class="grid" d="M72 226.0H744"/><text class="scale" x="64" y="230.0">0</text>
+    <path class="grid" d="M72 173.5H744"/><text class="scale" x="64" y="177.5">75.5ms</text>
+    <path class="grid" d="M72 121.0H744"/><text class="scale" x="64" y="125.0">151ms</text>
+    <path class="grid" d="M72 68.5H744"/><text class="scale" x="64" y="72.5">226ms</text>
+    <path class="grid" d="M72 16.0H744"/><text class="scale" x="64" y="20.0">302ms</text>
+    <text class="mark" x="72.0" y="244">0 s</text>
+    <text class="mark" x="408.0" y="244">1 s</text>
+    <text class="mark" x="744.0" y="244">2 s</text>
+    <path stroke="#2a7de1" class="curve" d="M72.0 52.2h0M744.0 52.2h0"><title>time to first chunk, p50</title></path>
+    <path stroke="#7fb2f0" class="curve" d="M72.0 17.4h0L408.0 16.7L744.0 16.0"><title>time to first chunk, p99</title></path>
+    <path stroke="#d1495b" class="curve" d=""><title>time to task_finished, p99</title></path>
+    "##);
+}
+
+#[test]
+fn an_output_that_fails_is_an_error_in_every_format() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (run, summary, certificate) = (run(), summary(), certificate());
+    assert!(csv::write(&summary, &mut Full).is_err());
+    assert!(junit::write(&run, &summary, &certificate, &mut Full).is_err());
+    assert!(html::write(&run, &summary, &certificate, &seconds(), &mut Full).is_err());
+    assert!(markdown::write(&run, &summary, &certificate, &mut Full).is_err());
 }

@@ -238,6 +238,12 @@ fn line(interval: &IntervalLogHistogram<'_>, deserializer: &mut Deserializer) ->
     })
 }
 
+/// A name as it stands in a tag, and as it may stand in the name of a file.
+#[must_use]
+pub fn escaped(name: &str) -> String {
+    utf8_percent_encode(name, ESCAPED).to_string()
+}
+
 fn parts(tag: &str) -> Option<[String; 3]> {
     let decode = |part: &str| percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned);
     let parts: Vec<String> = tag.split(':').map(decode).collect::<Option<_>>()?;

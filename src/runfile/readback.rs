@@ -1,13 +1,16 @@
 //! A bundle read back: its rows and histograms, summed up. The one way to a summary, for a run that has just ended,
 //! for one that was killed, and for a report made again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
+use hdrhistogram::Histogram as Hdr;
 use thiserror::Error;
 
-use super::bundle::{HISTOGRAMS, INVOCATIONS, RUN};
+use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
+use super::intervals::{self, Interval};
 use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run, table};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
@@ -16,7 +19,7 @@ use crate::metrics::objective::NotAnObjective;
 use crate::metrics::server::Observed;
 use crate::metrics::summary::Settled;
 use crate::metrics::{Certificate, Ledger, Metric, Outcome, Record, Series, Summary, Warning};
-use crate::stats::littles_law;
+use crate::stats::{histogram, littles_law};
 
 /// Why a bundle can't be read.
 #[derive(Debug, Error)]
@@ -62,6 +65,36 @@ pub fn read_run(folder: &Path) -> Result<Run, Error> {
     let path = folder.join(RUN);
     let text = fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
     Ok(Run::read(&text)?)
+}
+
+/// The seconds of a bundle, as many as are whole.
+///
+/// # Errors
+/// The file is missing or broken.
+pub fn seconds(folder: &Path) -> Result<Vec<Interval>, Error> {
+    let path = folder.join(INTERVALS);
+    let file = File::open(&path).map_err(|source| Error::Read { path, source })?;
+    let mut seconds = Vec::new();
+    intervals::read(file, |row| seconds.push(row))?;
+    Ok(seconds)
+}
+
+/// Everything that was recorded of each metric: of completed invocations, and of running ones where that is all there
+/// is; without the warm-up.
+///
+/// # Errors
+/// The file is missing or broken.
+pub fn completed(folder: &Path) -> Result<BTreeMap<String, Hdr<u64>>, Error> {
+    let path = folder.join(HISTOGRAMS);
+    let log = File::open(&path).map_err(|source| Error::Read { path, source })?;
+    let mut all = BTreeMap::new();
+    hlog::read(BufReader::new(log), |line| {
+        let wanted = line.outcome == Outcome::Completed.kind() || line.outcome == "any";
+        if wanted && line.gap_group().is_none() {
+            histogram::add(&mut all, line.metric, &line.histogram);
+        }
+    })?;
+    Ok(all)
 }
 
 /// Sums up the rows and histograms of a bundle.

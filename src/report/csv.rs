@@ -1,0 +1,60 @@
+//! `summary.csv`: a row for each metric of each variant, in both of its rows, for spreadsheets and scripts.
+
+use std::io::{self, Write};
+
+use crate::metrics::Summary;
+use crate::metrics::summary::{QUANTILES, Quantile, Refused, Row};
+
+/// Writes the metrics of a run. Times are in nanoseconds, as the column names say; what is absent is empty.
+///
+/// # Errors
+/// The output can't be written.
+pub fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    let mut rows = csv::Writer::from_writer(out);
+    rows.write_record(head())?;
+    for group in &summary.groups {
+        let variant = group.variant.as_deref().map_or_else(String::new, defused);
+        for metric in &group.metrics {
+            for (name, row) in [("all", &metric.all), ("completed", &metric.completed)] {
+                let before = [variant.clone(), metric.series.name(), name.to_owned()];
+                rows.write_record(before.into_iter().chain(cells(row)))?;
+            }
+        }
+    }
+    rows.flush()
+}
+
+fn head() -> Vec<String> {
+    let plain = ["variant", "metric", "row", "count", "censored", "failed", "min_ns", "mean_ns", "max_ns"];
+    let each = |p: f64| {
+        let name = format!("p{}", p * 100.0);
+        [format!("{name}_ns"), format!("{name}_ns_low"), format!("{name}_ns_high"), format!("{name}_refused")]
+    };
+    plain.into_iter().map(ToOwned::to_owned).chain(QUANTILES.into_iter().flat_map(each)).collect()
+}
+
+fn cells(row: &Row) -> impl Iterator<Item = String> {
+    let counts = [row.count, row.censored, row.failed].map(|count| count.to_string());
+    let times = [row.min_ns, row.mean_ns, row.max_ns].map(or_empty);
+    let quantiles: Vec<_> = QUANTILES.into_iter().flat_map(|p| quantile(row.quantile(p))).collect();
+    counts.into_iter().chain(times).chain(quantiles)
+}
+
+fn quantile(quantile: Option<&Quantile>) -> [String; 4] {
+    let Some(quantile) = quantile else { return Default::default() };
+    let refused = match quantile.refused {
+        None => String::new(),
+        Some(Refused::TooFew { needed, .. }) => format!("n<{needed}"),
+        Some(Refused::NeverReached) => "never".to_owned(),
+    };
+    [or_empty(quantile.value_ns), or_empty(quantile.low_ns), or_empty(quantile.high_ns), refused]
+}
+
+fn or_empty(ns: Option<u64>) -> String {
+    ns.map_or_else(String::new, |ns| ns.to_string())
+}
+
+/// Text that no spreadsheet runs as a formula.
+fn defused(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) { format!("'{text}") } else { text.to_owned() }
+}
