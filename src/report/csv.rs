@@ -46,6 +46,7 @@ fn quantile(quantile: Option<&Quantile>) -> [String; 4] {
         None => String::new(),
         Some(Refused::TooFew { needed, .. }) => format!("n<{needed}"),
         Some(Refused::NeverReached) => "never".to_owned(),
+        Some(Refused::CutOff) => "cut off".to_owned(),
     };
     [or_empty(quantile.value_ns), or_empty(quantile.low_ns), or_empty(quantile.high_ns), refused]
 }
