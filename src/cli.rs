@@ -25,7 +25,7 @@ pub enum Command {
     /// Run one invocation and print it as a waterfall of its events.
     Probe(ProbeArgs),
     /// Validate a profile; sends nothing.
-    Check(ProfileArgs),
+    Check(CheckArgs),
     /// Serve a mock agent: the documented API with scripted timing, faults and capacity.
     #[command(after_long_help = faults())]
     Mock(MockArgs),
@@ -35,6 +35,17 @@ pub enum Command {
     Merge(MergeArgs),
     /// Print the events of a raw event stream as JSON, a line each.
     Sse(SseArgs),
+}
+
+/// What is checked, and where its plan goes.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// What is checked.
+    #[command(flatten)]
+    pub profile: ProfileArgs,
+    /// Write every planned start to this file, as lines of JSON that --replay reads.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
 }
 
 /// A run and where it goes.
@@ -198,7 +209,7 @@ pub struct ProfileArgs {
     /// The agent that is invoked.
     #[arg(long)]
     pub agent: Option<String>,
-    /// Conversations at a time.
+    /// Conversations at a time; with -q, at most.
     #[arg(short = 'c', long)]
     pub concurrency: Option<String>,
     /// Stop after this many invocations.
@@ -207,6 +218,12 @@ pub struct ProfileArgs {
     /// Start nothing more after this long.
     #[arg(short = 'z', long)]
     pub duration: Option<String>,
+    /// Open load: conversations begun a second, whatever the answers do (50, 0.5, 90/m).
+    #[arg(short = 'q', long, value_name = "RATE")]
+    pub rate: Option<String>,
+    /// Make the starts of this plan again, which `check --plan` has written.
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<String>,
     /// A further header, as in curl: 'Name: value'.
     #[arg(short = 'H', long = "header")]
     pub headers: Vec<String>,

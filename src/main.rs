@@ -23,7 +23,7 @@ fn command(cli: &Cli) -> anyhow::Result<Exit> {
     let mut out = io::stdout().lock();
     match &cli.command {
         Command::Check(args) => {
-            check::run(&workload::load(args)?, &mut out)?;
+            check::run(&workload::load(&args.profile)?, args.plan.as_deref(), &mut out)?;
             Ok(Exit::Done)
         }
         Command::Run(args) => run::run(&workload::load(&args.profile)?, args, &mut out),

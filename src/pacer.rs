@@ -167,6 +167,27 @@ impl Pacer {
         }
     }
 
+    /// What the law is, as numbers that tell laws apart: the same in every version.
+    #[must_use]
+    pub fn facts(&self) -> Vec<u64> {
+        let arrival = |arrival: Arrival| match arrival {
+            Arrival::Constant => [0, 0],
+            Arrival::Poisson => [1, 0],
+            Arrival::Gamma { shape } => [2, shape.to_bits()],
+        };
+        match &self.law {
+            Law::Steady(rate, way) => [&[0, self.seed.0][..], &arrival(*way), &rate.parts()].concat(),
+            Law::Changing(stretches, way) => {
+                let parts = stretches.iter().flat_map(|stretch| {
+                    [stretch.from.parts(), stretch.to.parts()].concat().into_iter().chain([stretch.length_ns])
+                });
+                [1, self.seed.0].into_iter().chain(arrival(*way)).chain(parts).collect()
+            }
+            Law::Bursts { size, every_ns } => vec![2, *size, *every_ns],
+            Law::Trace(instants) => [&[3][..], instants].concat(),
+        }
+    }
+
     /// The instants in order, in nanoseconds since the load's start. The same pacer gives the same ones each time.
     #[must_use]
     pub fn starts(&self) -> Starts {

@@ -54,6 +54,29 @@ pub fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     }
 }
 
+/// Where `index` goes in an order of `count` things that these random numbers draw, without making the whole order.
+///
+/// A Feistel network of four rounds (Luby & Rackoff 1988) over the next power of four, walked until it falls below
+/// `count` (Black & Rogaway 2002): each index below `count` goes to another place below it.
+#[must_use]
+pub fn place(index: u64, count: u64, rng: &mut Rng) -> u64 {
+    let half = (64 - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
+    let mask = (1_u64 << half) - 1;
+    let keys: [u64; 4] = std::array::from_fn(|_| rng.next_u64());
+    let mut at = index;
+    loop {
+        let (mut left, mut right) = (at >> half, at & mask);
+        for key in keys {
+            let mixed = (right ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (left, right) = (right, left ^ (mixed >> 32) & mask);
+        }
+        at = left << half | right;
+        if at < count {
+            return at;
+        }
+    }
+}
+
 /// FNV-1a, 64 bit: a fixed hash of short names (Fowler, Noll, Vo; draft-eastlake-fnv).
 #[must_use]
 pub fn fnv1a(bytes: &[u8]) -> u64 {
@@ -71,6 +94,18 @@ mod tests {
         assert_ne!(draw(1, "prompts", 7), draw(1, "prompts", 8));
         assert_ne!(draw(1, "prompts", 7), draw(1, "think", 7));
         assert_ne!(draw(1, "prompts", 7), draw(2, "prompts", 7));
+    }
+
+    #[test]
+    fn each_index_goes_to_a_place_of_its_own() {
+        for count in [1, 2, 5, 16, 17, 1_000] {
+            let mut places: Vec<_> = (0..count).map(|at| place(at, count, &mut Seed(1).stream("order", 0))).collect();
+            let other = (0..count).map(|at| place(at, count, &mut Seed(1).stream("order", 1)));
+            assert!(count < 16 || !other.eq(places.iter().copied()), "another stream, another order");
+            assert!(count < 16 || !places.is_sorted());
+            places.sort_unstable();
+            assert!(places.into_iter().eq(0..count));
+        }
     }
 
     #[test]

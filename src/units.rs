@@ -135,6 +135,12 @@ impl Rate {
         self.nano as f64 / self.per_s as f64 / 1e18
     }
 
+    /// So many thousand-millionths of a time in so many seconds.
+    #[must_use]
+    pub fn parts(self) -> [u64; 2] {
+        [self.nano, self.per_s]
+    }
+
     /// When it happens for the `index`th time, in nanoseconds, counted from 0 at the instant 0; never for a rate of 0.
     #[must_use]
     pub fn instant_ns(self, index: u64) -> u64 {

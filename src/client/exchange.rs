@@ -12,12 +12,14 @@ use super::dial::Phases;
 use super::failure::{self, Stage};
 use super::http1::{self, Decoder, Step};
 use super::invoke::{Seen, Settings, Watcher};
+use super::request::Ask;
 use super::stamper::{Stamp, Stamper};
 use crate::agent::Envelope;
 use crate::clock::Timer;
 use crate::metrics::Outcome;
 use crate::metrics::tracker::{Arrival, End, Expiry, Tracker};
 use crate::sse;
+use crate::units::NS_PER_S;
 
 /// How much of an answer that is no event stream is kept to explain it, in bytes.
 const EXCERPT_BYTES: usize = 200;
@@ -25,8 +27,8 @@ const EXCERPT_BYTES: usize = 200;
 /// Why an exchange ended early: the outcome and its cause.
 type Ended = (Outcome, String);
 
-/// What stops an invocation from outside: the run's drain has ended.
-type Cut<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+/// What stops an invocation from outside: the run's drain has ended, or the user hangs up.
+type Cut<'a> = Pin<&'a mut dyn Future<Output = (Outcome, &'static str)>>;
 
 /// One invocation under way: everything that its steps share.
 pub(super) struct Exchange<'a> {
@@ -36,6 +38,8 @@ pub(super) struct Exchange<'a> {
     pub(super) timer: Timer,
     pub(super) cut: Cut<'a>,
     pub(super) watcher: Watcher<'a>,
+    /// Body bytes so far, as a slow reader counts them.
+    pub(super) body_bytes: u64,
 }
 
 impl Exchange<'_> {
@@ -61,8 +65,8 @@ impl Exchange<'_> {
     }
 
     /// Sends the request and reads the answer to its end.
-    pub(super) async fn run(&mut self, connection: &mut Connection, prompt: &str) -> End {
-        let (answer, body) = match Box::pin(self.send(connection, prompt)).await {
+    pub(super) async fn run(&mut self, connection: &mut Connection, ask: Ask<'_>) -> End {
+        let (answer, body) = match Box::pin(self.send(connection, ask)).await {
             Ok(answer) => answer,
             Err((outcome, detail)) => return End::Failed(outcome, detail),
         };
@@ -73,16 +77,16 @@ impl Exchange<'_> {
             return End::Failed(outcome, detail);
         }
         drop(answer);
-        match self.stream(connection, body).await {
+        match self.stream(connection, body, ask.read_bytes_per_s).await {
             Ok(()) => End::Eof,
             Err((outcome, detail)) => End::Failed(outcome, detail),
         }
     }
 
-    async fn send(&mut self, connection: &mut Connection, prompt: &str) -> Result<(Response<()>, Body), Ended> {
+    async fn send(&mut self, connection: &mut Connection, ask: Ask<'_>) -> Result<(Response<()>, Body), Ended> {
         let clock = self.client.clock;
         let version = connection.version();
-        let request = self.client.template.request(version, self.tracker.plan_index(), prompt, self.tracker.task_id());
+        let request = self.client.template.request(version, self.tracker.plan_index(), ask, self.tracker.task_id());
         let handed_over_ns = clock.now();
         // Provisional, so that the limit on the headers counts from here.
         self.tracker.sent(handed_over_ns);
@@ -105,9 +109,15 @@ impl Exchange<'_> {
         Ok(answer)
     }
 
-    /// Reads an event stream to its end.
-    async fn stream(&mut self, connection: &mut Connection, mut body: Body) -> Result<(), Ended> {
+    /// Reads an event stream to its end, no faster than so many bytes a second.
+    async fn stream(
+        &mut self,
+        connection: &mut Connection,
+        mut body: Body,
+        bytes_per_s: Option<u64>,
+    ) -> Result<(), Ended> {
         let mut parser = sse::Parser::new(self.client.limits);
+        let began_ns = self.client.clock.now();
         let mut before = None;
         loop {
             self.timer.no_later_than(self.tracker.deadline().0);
@@ -132,6 +142,22 @@ impl Exchange<'_> {
             if ended {
                 return self.end_of_body(&parser);
             }
+            if let Some(bytes_per_s) = bytes_per_s {
+                self.digest(began_ns, bytes_per_s).await?;
+            }
+        }
+    }
+
+    /// Waits until a reader of so many bytes a second has read what came so far. What comes meanwhile fills the
+    /// connection's buffers, and then the server has to wait. Only the end of the run or of patience ends this: the
+    /// limits are the server's.
+    async fn digest(&mut self, began_ns: u64, bytes_per_s: u64) -> Result<(), Ended> {
+        let bytes = u128::from(self.body_bytes);
+        let took_ns = u64::try_from(bytes * u128::from(NS_PER_S) / u128::from(bytes_per_s)).unwrap_or(u64::MAX);
+        tokio::select! {
+            biased;
+            () = self.client.clock.sleep_until(began_ns.saturating_add(took_ns)) => Ok(()),
+            (outcome, why) = self.cut.as_mut() => Err((outcome, why.to_owned())),
         }
     }
 
@@ -183,6 +209,7 @@ impl Exchange<'_> {
     fn feed(&mut self, parser: &mut sse::Parser, data: &[u8], arrival: Arrival) -> Result<(), Ended> {
         (self.watcher)(Seen::Bytes(arrival, data));
         self.tracker.bytes(arrival, data.len());
+        self.body_bytes += data.len() as u64;
         let comments_before = parser.counts().comments;
         let mut events = parser.feed(data);
         loop {
@@ -251,9 +278,7 @@ impl Exchange<'_> {
                         Expiry::LingerOver => (Outcome::Completed, String::new()),
                     });
                 }
-                () = self.cut.as_mut() => {
-                    return Err((Outcome::Cut, "the run's drain ended first".to_owned()));
-                }
+                (outcome, why) = self.cut.as_mut() => return Err((outcome, why.to_owned())),
             }
         }
     }

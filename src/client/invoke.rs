@@ -11,12 +11,12 @@ use super::connection::Connection;
 use super::dial::{Dialer, Phases};
 use super::exchange::Exchange;
 use super::mask::Mask;
-use super::request::Template;
+use super::request::{Ask, Template};
 use super::stamper::Stamper;
 use crate::agent::Envelope;
 use crate::clock::{Clock, Timer};
-use crate::metrics::Record;
 use crate::metrics::tracker::{Arrival, End, Start, Tracker, Watch};
+use crate::metrics::{Outcome, Record};
 use crate::profile::{Connection as Policy, Http, Profile};
 use crate::sse;
 
@@ -97,23 +97,24 @@ impl Client {
 impl Slot {
     /// Runs one invocation to its outcome: its record, and the gaps between its chunks in nanoseconds.
     ///
-    /// `gaps_ns` is an empty buffer to fill; `cut` ends the invocation when the run's drain does.
+    /// `gaps_ns` is an empty buffer to fill; `cut` ends the invocation from outside, in the way and for the reason
+    /// that it gives.
     pub async fn invoke(
         &mut self,
         start: Start,
-        prompt: &str,
+        ask: impl Into<Ask<'_>>,
         gaps_ns: Vec<u64>,
-        cut: impl Future<Output = ()>,
+        cut: impl Future<Output = (Outcome, &'static str)>,
         watcher: Watcher<'_>,
     ) -> (Record, Vec<u64>) {
         let (client, stamper) = (&*self.client.0, &self.stamper);
         let clock = client.clock;
         let tracker = Tracker::new(start, client.watch, gaps_ns);
         let timer = Timer::new(clock, tracker.deadline().0);
-        let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher };
+        let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher, body_bytes: 0 };
         // What is done once an invocation is boxed, so that a stream that waits holds no room for it.
         let (end, connection) = match Box::pin(exchange.connect(self.connection.take())).await {
-            Ok(mut connection) => (exchange.run(&mut connection, prompt).await, Some(connection)),
+            Ok(mut connection) => (exchange.run(&mut connection, ask.into()).await, Some(connection)),
             Err((outcome, detail)) => (End::Failed(outcome, detail), None),
         };
         let ended = exchange.tracker.end(end.clone(), clock.now());

@@ -19,6 +19,7 @@ pub mod preflight;
 pub mod request;
 mod socket;
 pub mod stamper;
+pub mod stop;
 pub mod target;
 pub mod tls;
 
@@ -28,6 +29,6 @@ mod tests;
 pub use dial::Dialer;
 pub use event_stream::{EventStream, OwnedEvent};
 pub use invoke::{Client, Seen, Slot};
-pub use request::Template;
+pub use request::{Ask, Template};
 pub use stamper::Stamper;
 pub use target::{Base, Key};

@@ -101,7 +101,12 @@ pub async fn preflight(
     }
 }
 
-fn client(target: &Target, tls: Option<rustls::ClientConfig>, timeout_ns: u64) -> Result<reqwest::Client, Error> {
+/// The client of every call that is not measured.
+pub(super) fn client(
+    target: &Target,
+    tls: Option<rustls::ClientConfig>,
+    timeout_ns: u64,
+) -> Result<reqwest::Client, Error> {
     // reqwest looks for a process-wide provider even where nothing speaks TLS; that one stands already is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -145,7 +150,7 @@ fn judge(answer: &Response, base: &Base, target: &Target) -> Result<(), Error> {
 }
 
 /// The innermost cause: reqwest's own text repeats the URL, and with it a query that may hold a secret.
-fn cause(error: reqwest::Error) -> String {
+pub(super) fn cause(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer within the limit on the connection and the headers".to_owned();
     }

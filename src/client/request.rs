@@ -8,18 +8,36 @@ use serde_json::{Value, json};
 use super::connection::Version;
 use super::target::{Base, Key};
 use crate::agent::PLAN_INDEX_HEADER;
-use crate::profile::Target;
+use crate::profile::{Target, Variant};
 
 /// How plimsoll names itself.
 pub const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
+
+/// What one invocation asks, and how its answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask<'a> {
+    /// Which of the template's variants.
+    pub variant_at: usize,
+    /// The prompt.
+    pub prompt: &'a str,
+    /// How fast the body is read, in bytes a second; as fast as it comes when absent.
+    pub read_bytes_per_s: Option<u64>,
+}
+
+impl<'a> From<&'a str> for Ask<'a> {
+    /// A prompt to the first variant, whose answer is read as it comes.
+    fn from(prompt: &'a str) -> Self {
+        Self { variant_at: 0, prompt, read_bytes_per_s: None }
+    }
+}
 
 /// What all requests of a run have in common.
 #[derive(Debug, Clone)]
 pub struct Template {
     base: Base,
-    path: String,
     headers: HeaderMap,
-    body: Value,
+    /// Path and body of each variant; at least one.
+    variants: Vec<(String, Value)>,
     tag: Option<String>,
     to_mock: bool,
 }
@@ -46,7 +64,18 @@ impl Template {
         }
         let path = base.stream_path(&target.agent_id, target.version.as_deref());
         let tag = target.tag.then(|| run_id.to_owned());
-        Self { base, path, headers, body, tag, to_mock }
+        Self { base, headers, variants: vec![(path, body)], tag, to_mock }
+    }
+
+    /// The same, but each of these variants with its own agent, version and body.
+    #[must_use]
+    pub fn for_variants(mut self, variants: &[Variant]) -> Self {
+        let one = |variant: &Variant| {
+            let path = self.base.stream_path(&variant.agent_id, variant.version.as_deref());
+            (path, variant.request.to_json())
+        };
+        self.variants = variants.iter().map(one).collect();
+        self
     }
 
     /// The headers that all requests have.
@@ -56,16 +85,17 @@ impl Template {
 
     /// The request of one invocation.
     #[must_use]
-    pub fn request(&self, version: Version, plan_index: u64, prompt: &str, task_id: Option<&str>) -> Request<Bytes> {
-        let body = serde_json::to_vec(&self.body(plan_index, prompt, task_id));
+    pub fn request(&self, version: Version, plan_index: u64, ask: Ask<'_>, task_id: Option<&str>) -> Request<Bytes> {
+        let path = &self.variants[ask.variant_at].0;
+        let body = serde_json::to_vec(&self.body(plan_index, ask, task_id));
         let body = Bytes::from(body.expect("a JSON value has a text"));
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         let uri = match version {
-            Version::Http1 => self.path.clone(),
+            Version::Http1 => path.clone(),
             Version::Http2 => {
                 let scheme = if self.base.tls { "https" } else { "http" };
-                format!("{scheme}://{}{}", self.base.authority(), self.path)
+                format!("{scheme}://{}{path}", self.base.authority())
             }
         };
         *request.uri_mut() = uri.parse().expect("the base URL and the agent id were checked");
@@ -79,9 +109,9 @@ impl Template {
         request
     }
 
-    fn body(&self, plan_index: u64, prompt: &str, task_id: Option<&str>) -> Value {
-        let mut body = self.body.clone();
-        body["input"]["text"] = Value::from(prompt);
+    fn body(&self, plan_index: u64, ask: Ask<'_>, task_id: Option<&str>) -> Value {
+        let mut body = self.variants[ask.variant_at].1.clone();
+        body["input"]["text"] = Value::from(ask.prompt);
         if let Some(id) = task_id {
             body["id"] = Value::from(id);
         }

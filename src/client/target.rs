@@ -1,7 +1,6 @@
 //! Where invocations go: the parts of the base URL, the path, and the API key.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hyper::Uri;
@@ -9,7 +8,7 @@ use hyper::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use crate::profile::KeySource;
+use crate::profile::{KeySource, is_this_machine};
 
 /// Why a target can't be made of what was given.
 #[derive(Debug, Error)]
@@ -90,9 +89,7 @@ impl Base {
     /// Whether the target is this machine: such a target needs no key.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost"
-            || self.host.ends_with(".localhost")
-            || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        is_this_machine(&self.host)
     }
 
     /// Host and port as a `Host` header has them; the scheme's own port is left out.

@@ -1,65 +1,173 @@
 //! `plimsoll check`: validates a profile and says what it would do; sends nothing.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
-use crate::profile::{Place, Plan, Profile};
+use anyhow::Context;
+
+use crate::pacer::Pacer;
+use crate::profile::{Load, Model, Overflow, Place, Plan, Profile};
 use crate::units::{Human, HumanBytes};
 
-/// Prints what the profile plans.
+/// How many planned starts are looked at for what an average one sends.
+const SAMPLE: u64 = 1_000;
+
+/// The most starts of a plan without an end that are written to a file.
+const WRITTEN_MAX: u64 = 100_000;
+
+/// Prints what the profile plans, and writes its plan to `file`.
 ///
 /// # Errors
-/// The output can't be written.
-pub fn run(profile: &Profile, out: &mut impl Write) -> io::Result<()> {
+/// The target needs a budget, or the output can't be written.
+pub fn run(profile: &Profile, file: Option<&Path>, out: &mut impl Write) -> anyhow::Result<()> {
+    profile.permits_load()?;
     let plan = Plan::new(profile);
+    show(profile, &plan, out)?;
+    if let Some(path) = file {
+        let name = path.display();
+        let file = File::create(path).with_context(|| format!("failed to create the plan's file {name}"))?;
+        let count = plan.planned().unwrap_or(WRITTEN_MAX);
+        plan.write(count, &mut BufWriter::new(file)).with_context(|| format!("failed to write the plan to {name}"))?;
+    }
+    Ok(())
+}
+
+fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     let target = match &profile.target.place {
         Place::Mock => "the embedded mock",
         Place::Url(url) => url,
     };
+    let load = &profile.load;
     writeln!(out, "{}: {}", profile.name, profile.why)?;
     writeln!(out, "target          {target}, agent {}", profile.target.agent_id)?;
-    writeln!(out, "in flight       {} at most", profile.load.concurrency)?;
-    writeln!(out, "turns           {} a conversation", plan.turns())?;
-    writeln!(out, "starts          {}", starts(profile))?;
-    if let Some(duration_ns) = profile.load.duration_ns {
-        writeln!(out, "length          {}, then up to {} of drain", Human(duration_ns), Human(profile.load.drain_ns))?;
+    writeln!(out, "load            {}", model(profile))?;
+    writeln!(out, "in flight       {}", in_flight(profile))?;
+    if let [_, _, ..] = &profile.variants[..] {
+        let names: Vec<_> = profile.variants.iter().map(|variant| &*variant.name).collect();
+        writeln!(out, "variants        {}: {}", names.len(), names.join(", "))?;
     }
-    writeln!(out, "bytes           {}", bytes(profile))?;
-    writeln!(out, "cost            {}", cost(profile))?;
+    writeln!(out, "turns           {} a conversation", plan.turns())?;
+    writeln!(out, "starts          {}", starts(profile, plan))?;
+    if let Some(duration_ns) = load.duration_ns {
+        writeln!(out, "length          {}, then up to {} of drain", Human(duration_ns), Human(load.drain_ns))?;
+    }
+    writeln!(out, "bytes           {}", bytes(profile, plan))?;
+    writeln!(out, "cost            {}", cost(profile, plan))?;
+    if let Some(budget) = budget(profile) {
+        writeln!(out, "budget          {budget}")?;
+    }
     writeln!(out, "seed            {}, plan {}", profile.seed.0, plan.hash())
 }
 
+/// Who decides when an invocation starts.
+fn model(profile: &Profile) -> String {
+    let load = &profile.load;
+    match &load.model {
+        Model::Closed { concurrency, ramp_ns, ramp_down_ns } => {
+            let down = if *ramp_down_ns > 0 { format!(", down over {}", Human(*ramp_down_ns)) } else { String::new() };
+            format!("closed: {concurrency} conversations at a time, begun over {}{down}", Human(*ramp_ns))
+        }
+        Model::Open { pacer, .. } => format!("open: {}", rates(pacer, load)),
+    }
+}
+
+/// The mean rate of an open load, and the peak where it changes.
+fn rates(pacer: &Pacer, load: &Load) -> String {
+    let Some(end_ns) = load.duration_ns else {
+        let hour_ns = 3_600_000_000_000;
+        return format!("{} conversations a second", rounded(pacer.expected(hour_ns) / 3_600.0));
+    };
+    let mean = pacer.expected(end_ns) / (end_ns as f64 / 1e9);
+    let peak = peak_per_s(pacer, end_ns);
+    let peak = if peak > mean * 1.1 { format!(", {} at the peak", rounded(peak)) } else { String::new() };
+    format!("{} conversations a second on average{peak}", rounded(mean))
+}
+
+/// The most that is expected in any of a hundred parts of the load, a second.
+fn peak_per_s(pacer: &Pacer, end_ns: u64) -> f64 {
+    let step_ns = (end_ns / 100).max(1);
+    let within = |part: u64| pacer.expected((part + 1) * step_ns) - pacer.expected(part * step_ns);
+    (0..100).map(within).fold(0.0, f64::max) / (step_ns as f64 / 1e9)
+}
+
+/// Three digits at most.
+fn rounded(number: f64) -> String {
+    let digits = if number >= 100.0 { 0 } else { 2 };
+    let text = format!("{number:.digits$}");
+    if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+/// How many conversations there are at a time: what is set, and for open load what is to be expected.
+fn in_flight(profile: &Profile) -> String {
+    let Model::Open { pacer, in_flight, overflow } = &profile.load.model else {
+        return format!("{} at most", profile.load.in_flight().unwrap_or(1));
+    };
+    let limit = in_flight.map_or("as many as the machine can hold".to_owned(), |limit| {
+        let more = match overflow {
+            Overflow::Queue => "wait",
+            Overflow::Drop => "are dropped",
+        };
+        format!("{limit} at most, further ones {more}")
+    });
+    let Some(round_ns) = round_ns(profile) else {
+        return format!("{limit} (set expect.finish for a forecast)");
+    };
+    let end_ns = profile.load.duration_ns.unwrap_or(3_600_000_000_000);
+    // Little's law at the peak: what has come within one conversation's time.
+    let window_ns = round_ns.min(end_ns).max(1);
+    let step_ns = ((end_ns - window_ns) / 100).max(1);
+    let within = |part: u64| pacer.expected(part * step_ns + window_ns) - pacer.expected(part * step_ns);
+    let peak = (0..=100).map(within).fold(0.0, f64::max);
+    format!("{limit}; about {} at the peak, by expect.finish", rounded(peak.ceil()))
+}
+
 /// How many starts are planned, or how many the expected length of an answer makes of the duration.
-fn starts(profile: &Profile) -> String {
-    match (profile.load.invocations, expected_starts(profile)) {
+fn starts(profile: &Profile, plan: &Plan) -> String {
+    match (plan.planned(), expected_starts(profile)) {
         (Some(planned), _) => format!("{planned} planned"),
         (None, Some(expected)) => format!("about {expected}, by expect.finish"),
         (None, None) => "unknown: the answers decide (set expect.finish)".to_owned(),
     }
 }
 
+/// How long a conversation takes, its think times included, in nanoseconds.
+fn round_ns(profile: &Profile) -> Option<u64> {
+    let turns = profile.turns.len() as u64;
+    let think_ns: f64 = profile.turns.iter().map(|turn| turn.think.mean()).sum();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "think times are not negative")]
+    let think_ns = think_ns as u64;
+    Some(profile.expect.finish_ns?.saturating_mul(turns).saturating_add(think_ns).max(1))
+}
+
 /// Each conversation's turns follow each other, with their think times, until the duration is over.
 fn expected_starts(profile: &Profile) -> Option<u64> {
-    let (finish_ns, duration_ns) = (profile.expect.finish_ns?, profile.load.duration_ns?);
-    let turns = u64::try_from(profile.turns.len()).expect("turns are counted in 32 bits");
-    let think_ns: u64 = profile.turns.iter().map(|turn| turn.think_ns).sum();
-    let round_ns = finish_ns.saturating_mul(turns).saturating_add(think_ns).max(1);
-    let each = u128::from(duration_ns) * u128::from(turns) / u128::from(round_ns);
+    let Model::Closed { concurrency, .. } = profile.load.model else { return None };
+    let (round_ns, duration_ns) = (round_ns(profile)?, profile.load.duration_ns?);
+    let each = u128::from(duration_ns) * profile.turns.len() as u128 / u128::from(round_ns);
     let rounds = u64::try_from(each).unwrap_or(u64::MAX).max(1);
-    Some(rounds.saturating_mul(u64::from(profile.load.concurrency)))
+    Some(rounds.saturating_mul(u64::from(concurrency)))
+}
+
+fn all_starts(profile: &Profile, plan: &Plan) -> Option<u64> {
+    let planned = plan.planned().or_else(|| expected_starts(profile));
+    planned.map(|starts| starts.min(profile.budget.invocations.unwrap_or(u64::MAX)))
 }
 
 /// How much goes out in requests' bodies, and how much is expected back.
-fn bytes(profile: &Profile) -> String {
-    let Some(starts) = profile.load.invocations.or_else(|| expected_starts(profile)) else {
+fn bytes(profile: &Profile, plan: &Plan) -> String {
+    let Some(starts) = all_starts(profile, plan) else {
         return "unknown (set expect.finish)".to_owned();
     };
-    let body = |prompt: &str| {
-        let mut request = profile.request.clone();
-        prompt.clone_into(&mut request.input.text);
+    let body = |index: u64| {
+        let planned = plan.invocation(index);
+        let mut request = profile.variants[planned.variant_at].request.clone();
+        planned.prompt.as_ref().clone_into(&mut request.input.text);
         request.to_json().to_string().len() as u64
     };
-    let bodies: u64 = profile.turns.iter().map(|turn| body(&turn.prompt)).sum();
-    let sent = starts.saturating_mul(bodies) / profile.turns.len().max(1) as u64;
+    let sample = starts.clamp(1, SAMPLE);
+    let sampled: u64 = (0..sample).map(body).sum();
+    let sent = starts.saturating_mul(sampled) / sample;
     let received = profile.expect.response_bytes.map_or_else(
         || "an unknown number received (set expect.response)".to_owned(),
         |each| format!("about {} received", HumanBytes(starts.saturating_mul(each))),
@@ -67,18 +175,38 @@ fn bytes(profile: &Profile) -> String {
     format!("about {} sent, {received}", HumanBytes(sent))
 }
 
-fn cost(profile: &Profile) -> String {
-    let starts = profile.load.invocations.or_else(|| expected_starts(profile));
-    match (starts, profile.expect.cost_per_invocation) {
+fn cost(profile: &Profile, plan: &Plan) -> String {
+    match (all_starts(profile, plan), profile.expect.cost_per_invocation) {
         (Some(starts), Some(price)) => format!("{:.2}", starts as f64 * price),
         (_, None) => "unknown (set expect.cost_per_invocation)".to_owned(),
         (None, Some(_)) => "unknown (set expect.finish)".to_owned(),
     }
 }
 
+/// Where the run is stopped, whatever it planned.
+fn budget(profile: &Profile) -> Option<String> {
+    let budget = &profile.budget;
+    let parts = [
+        budget.invocations.map(|count| format!("{count} invocations")),
+        budget.duration_ns.map(|ns| format!("{} of starts", Human(ns))),
+        budget.in_flight.map(|count| format!("{count} in flight")),
+        budget.rate.map(|rate| format!("{rate} started")),
+        budget.brake.then(|| "status 429 is a brake".to_owned()),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shown(text: &str) -> String {
+        let profile = Profile::parse("x.toml", text, Vec::new()).expect("it is valid");
+        let mut out = Vec::new();
+        run(&profile, None, &mut out).expect("a vector takes it");
+        String::from_utf8(out).expect("text")
+    }
 
     #[test]
     fn think_times_are_part_of_the_forecast() {
@@ -90,20 +218,46 @@ mod tests {
 
     #[test]
     fn the_plan_is_shown() {
-        let text = include_str!("../../profiles/quickstart.toml");
-        let profile = Profile::parse("quickstart.toml", text, Vec::new()).expect("it is valid");
-        let mut out = Vec::new();
-        run(&profile, &mut out).expect("a vector takes it");
-        insta::assert_snapshot!(String::from_utf8(out).expect("text"), @"
-        quickstart: Shows on any machine, in ten seconds, what plimsoll measures: 50 streams of about one second at a time
+        insta::assert_snapshot!(shown(include_str!("../../profiles/quickstart.toml")), @"
+        x: Shows on any machine, in ten seconds, what plimsoll measures: 50 streams of about one second at a time
         target          the embedded mock, agent mock-agent
+        load            closed: 50 conversations at a time, begun over 50.0ms
         in flight       50 at most
         turns           1 a conversation
         starts          about 500, by expect.finish
         length          10.0s, then up to 30.0s of drain
         bytes           about 39.1 KiB sent, about 5.9 MiB received
         cost            unknown (set expect.cost_per_invocation)
-        seed            1, plan fnv1a64:cb89fded13c3fbd0
+        seed            1, plan fnv1a64:019cc1465d5c8412
+        ");
+    }
+
+    #[test]
+    fn open_load_is_shown_with_its_peak() {
+        let text = r#"
+            why = "a morning"
+            load.arrival = "poisson"
+            load.concurrency = 30
+            load.stage = [{ rate = 20, ramp = "1m" }, { rate = 20, hold = "1m" }, { rate = 0, ramp = "30s" }]
+            load.overflow = "drop"
+            request.input.text = "Hello"
+            expect = { finish = "2s", response = "1KiB", cost_per_invocation = 0.01 }
+            variant = [{ name = "low", llm_reasoning_effort = "low" }, { name = "high", llm_reasoning_effort = "high" }]
+            budget = { invocations = 1000, rate = "100", brake = true }
+        "#;
+        insta::assert_snapshot!(shown(text), @"
+        x: a morning
+        target          the embedded mock, agent mock-agent
+        load            open: 14 conversations a second on average, 20 at the peak
+        in flight       30 at most, further ones are dropped; about 41 at the peak, by expect.finish
+        variants        2: low, high
+        turns           1 a conversation
+        starts          2112 planned
+        length          150s, then up to 30.0s of drain
+        bytes           about 54.2 KiB sent, about 1000 KiB received
+        cost            10.00
+        budget          1000 invocations, 100/s started, status 429 is a brake
+        seed            1, plan fnv1a64:def422ed1dba8090
         ");
     }
 }

@@ -1,5 +1,6 @@
 //! What a command talks to: the profile's target, or the embedded mock started for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -7,10 +8,11 @@ use rustls::ClientConfig;
 use tokio_rustls::TlsConnector;
 
 use crate::client::preflight::preflight;
+use crate::client::stop::Stopper;
 use crate::client::{Base, Client, Dialer, Key, Template, tls};
 use crate::clock::Clock;
 use crate::mock::{Mock, Options};
-use crate::profile::{Http, Place, Profile};
+use crate::profile::{Http, Place, Profile, Target};
 
 /// A target that is ready to be asked.
 #[derive(Debug)]
@@ -40,14 +42,38 @@ impl Endpoint {
         Ok(Self { base, key, tls, mock: None })
     }
 
-    /// Asks the target once whether the load may start.
+    /// Asks the target once for each agent and version whether the load may start.
     ///
     /// # Errors
     /// It can't be reached or refuses.
     pub async fn preflight(&self, profile: &Profile) -> anyhow::Result<()> {
-        let limit_ns = profile.limits.connect_ns.max(profile.limits.headers_ns);
-        let asked = preflight(&self.base, &profile.target, self.key.as_ref(), self.tls.clone(), limit_ns);
-        asked.await.context("failed to start")
+        let mut asked = BTreeSet::new();
+        for variant in &profile.variants {
+            let target = Target {
+                agent_id: variant.agent_id.clone(),
+                version: variant.version.clone(),
+                ..profile.target.clone()
+            };
+            if asked.insert((&variant.agent_id, &variant.version)) {
+                let answer =
+                    preflight(&self.base, &target, self.key.as_ref(), self.tls.clone(), unmeasured_ns(profile)).await;
+                answer.context("failed to start")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who stops the tasks that a run leaves behind; nobody, when the profile says so.
+    ///
+    /// # Errors
+    /// The client can't be set up.
+    pub fn stopper(&self, profile: &Profile) -> anyhow::Result<Option<Stopper>> {
+        if !profile.target.stop_tasks {
+            return Ok(None);
+        }
+        let (key, tls) = (self.key.clone(), self.tls.clone());
+        let stopper = Stopper::new(&self.base, &profile.target, key, tls, unmeasured_ns(profile));
+        Ok(Some(stopper.context("failed to start")?))
     }
 
     /// The measured client of a run.
@@ -55,7 +81,8 @@ impl Endpoint {
     pub fn client(&self, profile: &Profile, run_id: &str, clock: Clock) -> Client {
         let body = profile.request.to_json();
         let template =
-            Template::new(self.base.clone(), &profile.target, self.key.as_ref(), body, run_id, self.mock.is_some());
+            Template::new(self.base.clone(), &profile.target, self.key.as_ref(), body, run_id, self.mock.is_some())
+                .for_variants(&profile.variants);
         let tls = self.tls.clone().map(|settings| TlsConnector::from(Arc::new(settings)));
         Client::new(profile, Dialer::Tcp { base: self.base.clone(), tls }, template, clock)
     }
@@ -78,6 +105,11 @@ impl Endpoint {
             let _ = mock.stop();
         }
     }
+}
+
+/// How long a call that is not measured may take, in nanoseconds.
+fn unmeasured_ns(profile: &Profile) -> u64 {
+    profile.limits.connect_ns.max(profile.limits.headers_ns)
 }
 
 /// What TLS offers for a choice of HTTP.

@@ -32,6 +32,8 @@ pub enum Exit {
     Unreachable = 3,
     /// Nothing completed.
     NothingCompleted = 4,
+    /// Stopped by its budget; the bundle is complete up to there.
+    BudgetSpent = 5,
     /// An objective is neither met nor missed for certain.
     Inconclusive = 6,
     /// The harness's own error is too large for the numbers to mean anything.

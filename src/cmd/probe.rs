@@ -113,7 +113,7 @@ async fn invoke(
         }),
     };
     let mut slot = client.slot(&Stamper::new(clock));
-    slot.invoke(start, &planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0
+    slot.invoke(start, &*planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0
 }
 
 /// The event's `type` as it came, also one that the contract does not know.

@@ -13,14 +13,16 @@ use super::progress::Progress;
 use super::{Exit, provenance, report, signals};
 use crate::cli::{EventFormat, Require, RunArgs};
 use crate::client::stamper::Figures;
+use crate::client::stop::{Stopped, Stopper};
 use crate::clock::Clock;
-use crate::driver::{Control, Crew, Dispatcher, Ended, Stop, Window, machine};
+use crate::driver::{Control, Crew, Dispatcher, Ended, Spent, Stop, Window, machine};
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::objective::Answer;
+use crate::metrics::warning::BudgetPart;
 use crate::metrics::{Outcome, Verdict};
 use crate::profile::{Connection, Load, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
-use crate::runfile::run::{Harness, Stamps, VERSION};
+use crate::runfile::run::{Harness, LeftTasks, Stamps, VERSION};
 use crate::runfile::{Bundle, Run, Status, readback};
 
 /// From the run's origin to its first start, in nanoseconds: the workers are up by then.
@@ -31,11 +33,13 @@ const LEAD_NS: u64 = 20_000_000;
 /// # Errors
 /// The target can't be reached or refuses, the machine can't hold the load, or the bundle can't be written.
 pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let workers = workers(&profile.load);
+    profile.permits_load()?;
     let endpoint = Endpoint::open(profile)?;
-    let streams = u64::from(profile.load.concurrency);
     // Both ends of a stream are in this process when the mock is.
-    machine::make_room(streams, 1 + u64::from(endpoint.is_mock())).context("failed to start")?;
+    let each = 1 + u64::from(endpoint.is_mock());
+    let in_flight = in_flight(profile, each);
+    machine::make_room(u64::from(in_flight), each).context("failed to start")?;
+    let workers = workers(&profile.load, in_flight);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, endpoint.preflight(profile))?;
@@ -48,8 +52,10 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     let log = args.events.map(|format| EventLog::create(bundle.folder(), encoding(format))).transpose();
     let log = log.context("failed to start")?;
     let sheet = log.as_ref().map(EventLog::sheet);
-    let crew = Crew { sheet, ..crew(profile, &endpoint, &manifest.id, clock, workers) };
-    let ended = load(&crew, &mut bundle, &runtime, &local, args.quiet).context("failed to go on")?;
+    let crew = Crew { sheet, ..crew(profile, &endpoint, &manifest.id, clock, (workers, in_flight)) };
+    let stopper = endpoint.stopper(profile)?;
+    let loaded = load(&crew, &mut bundle, &runtime, &local, (stopper, args.quiet)).context("failed to go on")?;
+    let (ended, tasks) = loaded;
     endpoint.close();
     drop(crew);
     if let Some(log) = log {
@@ -57,12 +63,13 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     }
 
     let stopped = ended.stopped;
-    manifest.status = match stopped {
-        None => Status::Done,
-        Some(Stop::Interrupt) => Status::Interrupted,
-        Some(Stop::Terminate) => Status::Terminated,
+    manifest.status = match (stopped, ended.spent) {
+        (Some(Stop::Interrupt), _) => Status::Interrupted,
+        (Some(Stop::Terminate), _) => Status::Terminated,
+        (None, Some(_)) => Status::BudgetSpent,
+        (None, None) => Status::Done,
     };
-    manifest.harness = Some(harness(ended));
+    manifest.harness = Some(harness(ended, tasks));
     let readback = readback::sum_up(bundle.folder(), &manifest).context("failed to sum up the run")?;
     manifest.adopt(readback);
     bundle.write_run(&manifest).context("failed to end the run")?;
@@ -79,46 +86,69 @@ fn encoding(format: EventFormat) -> Encoding {
     }
 }
 
-fn workers(load: &Load) -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    load.workers.unwrap_or(cores).min(load.concurrency)
+/// The most conversations that an open load without a limit of its own has at a time.
+const IN_FLIGHT_MAX: u64 = 10_000;
+
+/// Conversations at a time at most: what the profile says, else what the machine can hold; never over the budget.
+fn in_flight(profile: &Profile, each: u64) -> u32 {
+    let holds = || u32::try_from(machine::room(each).clamp(1, IN_FLIGHT_MAX)).expect("it is clamped");
+    let asked = profile.load.in_flight().unwrap_or_else(holds);
+    asked.min(profile.budget.in_flight.unwrap_or(u32::MAX))
 }
 
-fn crew(profile: &Profile, endpoint: &Endpoint, run_id: &str, clock: Clock, workers: u32) -> Crew {
-    let load = &profile.load;
+fn workers(load: &Load, in_flight: u32) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    load.workers.unwrap_or(cores).min(in_flight)
+}
+
+fn crew(profile: &Profile, endpoint: &Endpoint, run_id: &str, clock: Clock, (workers, in_flight): (u32, u32)) -> Crew {
     let plan = Arc::new(Plan::new(profile));
-    let start_ns = clock.now() + LEAD_NS;
-    let window = Window {
-        start_ns,
-        ramp_ns: load.ramp_ns,
-        warmup_until_ns: start_ns + load.warmup_ns,
-        stop_ns: load.duration_ns.map(|duration_ns| start_ns + duration_ns),
-        drain_ns: load.drain_ns,
-    };
     Crew {
         sheet: None,
         client: endpoint.client(profile, run_id, clock),
-        control: Arc::new(Control::new(plan.conversations())),
+        control: Arc::new(Control::new(&plan, profile.budget, Some(in_flight))),
         plan,
-        window,
+        window: Window::new(&profile.load, &profile.budget, clock.now() + LEAD_NS),
         clock,
         workers,
-        slots: load.concurrency,
+        model: profile.load.model.clone(),
     }
 }
 
-fn load(crew: &Crew, bundle: &mut Bundle, runtime: &Runtime, local: &LocalSet, quiet: bool) -> anyhow::Result<Ended> {
+/// Runs the crew to its end, and stops the tasks that it leaves behind.
+fn load(
+    crew: &Crew,
+    bundle: &mut Bundle,
+    runtime: &Runtime,
+    local: &LocalSet,
+    (stopper, quiet): (Option<Stopper>, bool),
+) -> anyhow::Result<(Ended, Stopped)> {
     let mut progress = Progress::new(quiet);
     let ended = local.block_on(runtime, async {
         let stops = signals::listen()?;
-        let dispatcher = Dispatcher::new(crew, bundle);
+        let mut dispatcher = Dispatcher::new(crew, bundle);
+        let stopping = stopper.map(|stopper| {
+            let (give, take) = tokio::sync::mpsc::unbounded_channel();
+            (give, tokio::task::spawn_local(stopper.stop_all(take)))
+        });
+        if let Some((give, _)) = &stopping {
+            dispatcher = dispatcher.leaving(give.clone());
+        }
         let (inbox, threads) = crew.start()?;
         let ended = dispatcher.run(inbox, stops, &mut |live| progress.show(live)).await;
         for thread in threads {
             // A worker that panicked has said why on standard error; the dispatcher counts it as lost.
             drop(thread.join());
         }
-        anyhow::Ok(ended?)
+        let stopped = match stopping {
+            // Without a sender, the stopper ends when it has stopped what it was given.
+            Some((give, stopping)) => {
+                drop(give);
+                stopping.await?
+            }
+            None => Stopped::default(),
+        };
+        anyhow::Ok((ended?, stopped))
     });
     progress.finish();
     ended
@@ -151,8 +181,15 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
     }
 }
 
-fn harness(ended: Ended) -> Harness {
+fn harness(ended: Ended, stopped: Stopped) -> Harness {
     Harness {
+        budget_spent: ended.spent.map(|spent| match spent {
+            Spent::Invocations(count) => BudgetPart::Invocations(count),
+            Spent::Duration(ns) => BudgetPart::DurationNs(ns),
+        }),
+        holds: ended.holds.count,
+        held_ns: ended.holds.held_ns,
+        tasks: LeftTasks { left: ended.tasks_left, stopped: stopped.stopped, why: stopped.why },
         end_ns: ended.end_ns,
         planned: ended.ledger.planned,
         started: ended.progress.started,
@@ -191,11 +228,13 @@ fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> anyhow::R
     Ok(report::first_screen(run, folder, out)?)
 }
 
-/// When several hold, the first of: interrupted, nothing completed, invalid, an objective missed, one undecided.
+/// When several hold, the first of: interrupted, stopped by the budget, nothing completed, invalid, an objective missed,
+/// one undecided.
 fn exit(run: &Run, stopped: Option<Stop>, require: Option<Require>) -> Exit {
     match stopped {
         Some(Stop::Interrupt) => return Exit::Interrupted,
         Some(Stop::Terminate) => return Exit::Terminated,
+        None if run.status == Status::BudgetSpent => return Exit::BudgetSpent,
         None => {}
     }
     let completed = run.summary.as_ref().map_or(0, |summary| summary.overall().ledger.of(Outcome::Completed));

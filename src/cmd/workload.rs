@@ -32,7 +32,7 @@ pub fn load(args: &ProfileArgs) -> anyhow::Result<Profile> {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut overrides = Override::of_environment(variables, &[]).map_err(refuse)?;
     overrides.extend(flags(args).map_err(|problem| refuse(vec![problem]))?);
-    Profile::parse(&name, &text, overrides).map_err(Into::into)
+    Profile::parse_with(&name, &text, overrides, &mut |path| std::fs::read_to_string(path)).map_err(Into::into)
 }
 
 /// A file's name and text, or those of a built-in profile; a file wins over the built-in one of that name.
@@ -58,6 +58,8 @@ fn flags(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
         ("load.concurrency", &args.concurrency, "-c"),
         ("load.invocations", &args.invocations, "-n"),
         ("load.duration", &args.duration, "-z"),
+        ("load.rate", &args.rate, "-q"),
+        ("load.plan", &args.replay, "--replay"),
         ("target.cacert", &args.cacert, "--cacert"),
     ];
     let given = named

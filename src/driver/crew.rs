@@ -8,10 +8,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
 use super::control::Control;
-use super::worker::{Message, Window, Worker};
+use super::message::Message;
+use super::window::Window;
+use super::worker::{Share, Worker};
 use crate::client::Client;
 use crate::clock::{self, Clock};
-use crate::profile::Plan;
+use crate::profile::{Model, Plan};
 use crate::runfile::events::Sheet;
 
 /// What the workers of a run have in common.
@@ -29,8 +31,8 @@ pub struct Crew {
     pub clock: Clock,
     /// How many workers; at least 1.
     pub workers: u32,
-    /// How many conversations at a time, over all of them.
-    pub slots: u32,
+    /// Who decides when a conversation begins.
+    pub model: Model,
     /// Where each event is written down, when that was asked for.
     pub sheet: Option<Sheet>,
 }
@@ -52,15 +54,20 @@ impl Crew {
         Ok((inbox, threads))
     }
 
-    /// The workers, and what they will tell. Slots are dealt in turn.
+    /// The workers, and what they will tell. Slots and conversations are dealt in turn.
     #[must_use]
     pub fn workers(&self) -> (Vec<Worker>, UnboundedReceiver<Message>) {
         let (out, inbox) = unbounded_channel();
         let step = usize::try_from(self.workers).expect("workers are few");
+        let share = |index: u32| match self.model {
+            Model::Closed { concurrency, .. } => {
+                Share::Slots { numbers: (index..concurrency).step_by(step).collect(), of: concurrency }
+            }
+            Model::Open { overflow, .. } => Share::Arrivals { workers: self.workers, overflow },
+        };
         let worker = |index: u32| Worker {
             index,
-            slots: (index..self.slots).step_by(step).collect(),
-            slots_in_all: self.slots,
+            share: share(index),
             client: self.client.clone(),
             plan: Arc::clone(&self.plan),
             window: self.window,

@@ -6,15 +6,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::control::{Control, Phase};
+use super::control::{Control, Holds, Phase, Spent};
 use super::crew::Crew;
 use super::machine::{self, CpuShares, CpuTicks};
+use super::message::{Message, Progress};
 use super::seconds::{Closed, Seconds};
-use super::worker::{Message, Progress, Window};
+use super::window::Window;
 use crate::client::stamper::Figures;
 use crate::clock::Clock;
+use crate::metrics::certificate::{BUDGET_HELD, CLIENT_LATE};
 use crate::metrics::recorder::GapGroup;
 use crate::metrics::{Ledger, Metric, Outcome, Record, Series};
 use crate::profile::Plan;
@@ -66,6 +68,12 @@ pub struct Ended {
     pub stamps: Figures,
     /// The run's end, in nanoseconds since its origin.
     pub end_ns: u64,
+    /// Which part of the budget ended the run, when one did.
+    pub spent: Option<Spent>,
+    /// How often and for how long the target's word held starts up.
+    pub holds: Holds,
+    /// Tasks that were left behind.
+    pub tasks_left: u64,
     /// Workers that died; their invocations in flight have no row, or one as not started.
     pub lost_workers: u32,
 }
@@ -113,6 +121,10 @@ pub struct Dispatcher<'a> {
     ticks: Option<CpuTicks>,
     live: Live,
     stopped: Option<Stop>,
+    /// Since when nothing more was started because somebody asked for the end.
+    stopped_ns: Option<u64>,
+    left: Option<UnboundedSender<String>>,
+    tasks_left: u64,
 }
 
 impl std::fmt::Debug for Dispatcher<'_> {
@@ -143,7 +155,17 @@ impl<'a> Dispatcher<'a> {
             ticks: machine::cpu_ticks(),
             live: Live::default(),
             stopped: None,
+            stopped_ns: None,
+            left: None,
+            tasks_left: 0,
         }
+    }
+
+    /// Passes the tasks that are left behind on, to whoever stops them.
+    #[must_use]
+    pub fn leaving(mut self, left: UnboundedSender<String>) -> Self {
+        self.left = Some(left);
+        self
     }
 
     /// Serves the workers until all have ended; `watch` is shown how far the run is a few times a second.
@@ -191,12 +213,19 @@ impl<'a> Dispatcher<'a> {
 
     fn stop(&mut self, stop: Stop) {
         self.stopped.get_or_insert(stop);
+        self.stopped_ns.get_or_insert(self.clock.now());
         let next = if self.control.phase() == Phase::Running { Phase::Draining } else { Phase::Cut };
         self.control.advance(next);
     }
 
     fn take(&mut self, message: Message) -> Result<(), Error> {
         match message {
+            Message::Left(task) => {
+                self.tasks_left += 1;
+                // Nobody may be there to stop it: the profile says so.
+                self.left.iter().for_each(|left| drop(left.send(task.clone())));
+                Ok(())
+            }
             Message::Finished(record) => self.finished(&record),
             Message::Tick(worker, progress) => {
                 self.latest.insert(worker, progress);
@@ -246,7 +275,7 @@ impl<'a> Dispatcher<'a> {
     fn show(&mut self, watch: &mut dyn FnMut(&Live)) {
         self.live.elapsed_ns = self.clock.now();
         self.live.progress = Progress::sum(self.latest.values());
-        let over = self.window.stop_ns.is_some_and(|stop| self.live.elapsed_ns >= stop);
+        let over = self.live.elapsed_ns >= self.window.end_ns();
         self.live.draining = over || self.control.phase() > Phase::Running;
         watch(&self.live);
     }
@@ -254,12 +283,7 @@ impl<'a> Dispatcher<'a> {
     /// The rows that are still owed, the last seconds, and what the run came to.
     fn end(mut self) -> Result<Ended, Error> {
         let end_ns = self.clock.now();
-        for index in 0..self.plan.planned().unwrap_or(0) {
-            if !self.seen.contains(index) {
-                let record = self.owed(index, end_ns);
-                self.finished(&record)?;
-            }
-        }
+        self.write_owed(end_ns)?;
         while let Some(closed) = self.seconds.close_any() {
             self.write(&closed)?;
         }
@@ -271,6 +295,9 @@ impl<'a> Dispatcher<'a> {
         Ok(Ended {
             stopped: self.stopped,
             stamps: self.stamps,
+            spent: self.control.spent(),
+            holds: self.control.holds(),
+            tasks_left: self.tasks_left,
             worker_cpu: self.latest.values().map(share).collect(),
             machine_cpu: machine::cpu_ticks().zip(self.ticks).and_then(|(now, then)| now.since(then)),
             progress: Progress::sum(self.latest.values()),
@@ -280,14 +307,40 @@ impl<'a> Dispatcher<'a> {
         })
     }
 
-    /// A start that `-n` had planned and that never came.
-    fn owed(&self, index: u64, end_ns: u64) -> Record {
+    /// A row for each start that was planned and never made.
+    fn write_owed(&mut self, end_ns: u64) -> Result<(), Error> {
+        let turns = u64::from(self.plan.turns());
+        let mut starts = self.plan.starts();
+        let mut instant_ns = None;
+        for index in 0..self.plan.planned().unwrap_or(0) {
+            if index.is_multiple_of(turns) {
+                instant_ns = starts.as_mut().and_then(Iterator::next).map(|at| self.window.start_ns.saturating_add(at));
+            }
+            if !self.seen.contains(index) {
+                let record = self.owed(index, instant_ns, end_ns);
+                self.finished(&record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A start that was planned and never made; `instant_ns` is that of its conversation in open load.
+    fn owed(&self, index: u64, instant_ns: Option<u64>, end_ns: u64) -> Record {
         let planned = self.plan.invocation(index);
-        let mut record = Record::unstarted(index, planned.variant, end_ns, end_ns, Outcome::NotStarted);
+        let starts_ended_ns = self.stopped_ns.unwrap_or(end_ns);
+        let begun = planned.turn > 0 && self.seen.contains(index - u64::from(planned.turn));
+        let (intended_ns, why) = match instant_ns.filter(|_| planned.turn == 0) {
+            _ if begun => (end_ns, "its conversation ended before this turn"),
+            _ if self.control.spent().is_some() => (instant_ns.unwrap_or(end_ns), BUDGET_HELD),
+            Some(instant_ns) if instant_ns < starts_ended_ns => (instant_ns, CLIENT_LATE),
+            Some(instant_ns) => (instant_ns, "the run ended first"),
+            None => (end_ns, "the run ended first"),
+        };
+        // What nobody waited for has no time in which it was waited for.
+        let known_ns = if why == CLIENT_LATE { end_ns } else { intended_ns };
+        let mut record = Record::unstarted(index, planned.variant, intended_ns, known_ns, Outcome::NotStarted);
         (record.conversation, record.turn) = (planned.conversation, planned.turn);
-        let begun = self.seen.contains(index - u64::from(planned.turn));
-        let why =
-            if planned.turn > 0 && begun { "its conversation ended before this turn" } else { "the run ended first" };
+        record.warmup = instant_ns.is_some() && intended_ns < self.window.warmup_until_ns;
         record.detail = Some(why.to_owned());
         record
     }

@@ -54,6 +54,12 @@ pub fn make_room(streams: u64, each: u64) -> Result<(), TooFewDescriptors> {
     Ok(())
 }
 
+/// How many streams, each with `each` descriptors, the machine can hold at most.
+#[must_use]
+pub fn room(each: u64) -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard.saturating_sub(RESERVE) / each)
+}
+
 fn needed(streams: u64, each: u64) -> u64 {
     streams.saturating_mul(each).saturating_add(RESERVE)
 }

@@ -2,17 +2,24 @@
 //!
 //! The driver does not know what a report is; it fills a run bundle and says how far it is.
 
+mod closed;
 pub mod control;
+mod conversation;
 pub mod crew;
 pub mod dispatcher;
 pub mod machine;
+pub mod message;
+mod open;
 pub mod seconds;
+pub mod window;
 pub mod worker;
 
 #[cfg(test)]
 mod tests;
 
-pub use control::{Control, Phase};
+pub use control::{Control, Holds, Phase, Spent};
 pub use crew::Crew;
 pub use dispatcher::{Dispatcher, Ended, Live, Stop};
-pub use worker::{Message, Progress, Window, Worker};
+pub use message::{Message, Progress};
+pub use window::Window;
+pub use worker::{Share, Worker};

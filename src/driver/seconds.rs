@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::machine::{self, CpuTicks};
-use super::worker::Progress;
+use super::message::Progress;
 use crate::metrics::{Outcome, Parts};
 use crate::runfile::intervals::Interval;
 use crate::units::NS_PER_S;

@@ -24,10 +24,12 @@ use crate::units::NS_PER_MS;
 const SECOND: u64 = 1_000 * NS_PER_MS;
 
 /// A run that has ended: what the dispatcher says, and what stands in its bundle.
-struct Simulated {
-    ended: Ended,
-    rows: Vec<Record>,
-    readback: Readback,
+pub(super) struct Simulated {
+    pub(super) ended: Ended,
+    pub(super) rows: Vec<Record>,
+    pub(super) readback: Readback,
+    /// Tasks that would be stopped.
+    pub(super) left: Vec<String>,
     /// The mock's own log: plan index, type of event, and when it was handed over, in nanoseconds.
     truth: Vec<(u64, String, u64)>,
     bundle: std::path::PathBuf,
@@ -35,11 +37,11 @@ struct Simulated {
 }
 
 impl Simulated {
-    fn row(&self, plan_index: u64) -> &Record {
+    pub(super) fn row(&self, plan_index: u64) -> &Record {
         self.rows.iter().find(|row| row.plan_index == plan_index).expect("every planned start has a row")
     }
 
-    fn outcomes(&self) -> Vec<String> {
+    pub(super) fn outcomes(&self) -> Vec<String> {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|row| row.plan_index);
         rows.iter().map(|row| row.outcome.to_string()).collect()
@@ -47,7 +49,7 @@ impl Simulated {
 }
 
 /// Runs a profile against its own `[mock]` in virtual time; `stops` are requests to end, at milliseconds of the run.
-fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated {
+pub(super) fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated {
     let profile = Profile::parse("sim.toml", profile, Vec::new()).expect("the test's profile is valid");
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
@@ -56,7 +58,8 @@ fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated {
     let mut bundle = Bundle::create(folder.path(), "run", &manifest).expect("the folder is writable");
     let truth_path = folder.path().join("truth.csv");
     let truth = Logs::default().truth(Box::new(std::fs::File::create(&truth_path).expect("the folder is writable")));
-    let (ended, clock) = LocalSet::new().block_on(&runtime, load(&profile, workers, stops, &mut bundle, truth));
+    let loaded = LocalSet::new().block_on(&runtime, load(&profile, workers, stops, &mut bundle, truth));
+    let (ended, left, clock) = loaded;
     manifest.origin_unix_ns = clock.wall_unix_ns();
     let mut rows = Vec::new();
     let file = std::fs::File::open(bundle.folder().join("invocations.csv")).expect("the rows were written");
@@ -65,7 +68,7 @@ fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated {
     assert!(ended.ledger.adds_up());
     assert_eq!(ended.ledger.planned, rows.len() as u64, "every planned start has a row");
     let bundle = bundle.folder().to_owned();
-    Simulated { ended, rows, readback, truth: truth_of(&truth_path), bundle, _folder: folder }
+    Simulated { ended, rows, readback, left, truth: truth_of(&truth_path), bundle, _folder: folder }
 }
 
 fn truth_of(path: &Path) -> Vec<(u64, String, u64)> {
@@ -77,7 +80,13 @@ fn truth_of(path: &Path) -> Vec<(u64, String, u64)> {
     text.lines().skip(1).map(row).collect()
 }
 
-async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundle, truth: Logs) -> (Ended, Clock) {
+async fn load(
+    profile: &Profile,
+    workers: u32,
+    stops: &[u64],
+    bundle: &mut Bundle,
+    truth: Logs,
+) -> (Ended, Vec<String>, Clock) {
     let clock = Clock::start();
     let agent = Agent::logging(profile.mock.clone(), profile.seed, clock, truth);
     let at_end = Arc::clone(&agent);
@@ -93,23 +102,18 @@ async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundl
         Ok(ours)
     };
     let base = Base::parse("http://127.0.0.1").expect("a URL");
-    let template = Template::new(base, &profile.target, None, profile.request.to_json(), "run", true);
+    let template = Template::new(base, &profile.target, None, profile.request.to_json(), "run", true)
+        .for_variants(&profile.variants);
     let plan = Arc::new(Plan::new(profile));
     let crew = Crew {
         sheet: None,
         client: Client::new(profile, Dialer::Pipe(Arc::new(pipe)), template, clock),
-        control: Arc::new(Control::new(plan.conversations())),
+        control: Arc::new(Control::new(&plan, profile.budget, profile.load.in_flight())),
         plan,
-        window: Window {
-            start_ns: 0,
-            ramp_ns: profile.load.ramp_ns,
-            warmup_until_ns: profile.load.warmup_ns,
-            stop_ns: profile.load.duration_ns,
-            drain_ns: profile.load.drain_ns,
-        },
+        window: Window::new(&profile.load, &profile.budget, 0),
         clock,
         workers,
-        slots: profile.load.concurrency,
+        model: profile.load.model.clone(),
     };
     let (give_stop, take_stop) = tokio::sync::mpsc::unbounded_channel();
     let stops = stops.to_vec();
@@ -120,7 +124,8 @@ async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundl
         }
         std::future::pending::<()>().await;
     });
-    let dispatcher = Dispatcher::new(&crew, bundle);
+    let (give_left, mut take_left) = tokio::sync::mpsc::unbounded_channel();
+    let dispatcher = Dispatcher::new(&crew, bundle).leaving(give_left);
     let (workers, inbox) = crew.workers();
     for worker in workers {
         tokio::task::spawn_local(worker.run());
@@ -130,7 +135,8 @@ async fn load(profile: &Profile, workers: u32, stops: &[u64], bundle: &mut Bundl
     let limit = Duration::from_secs(3_600);
     let ended = tokio::time::timeout(limit, served).await.expect("the run ends by itself");
     at_end.finish_logs().expect("the folder is writable");
-    (ended.expect("the bundle is writable"), clock)
+    let left = std::iter::from_fn(|| take_left.try_recv().ok()).collect();
+    (ended.expect("the bundle is writable"), left, clock)
 }
 
 fn manifest(profile: &Profile, workers: u32) -> Run {
@@ -161,9 +167,14 @@ fn manifest(profile: &Profile, workers: u32) -> Run {
 }
 
 /// A profile with exact times: 250 ms to the first chunk, 5 chunks 20 ms apart, then the end.
-fn exact(load: &str, more: &str) -> String {
+pub(super) fn exact(load: &str, more: &str) -> String {
+    let at_once = if load.contains("load.concurrency") && !load.contains("ramp") && !load.contains("load.rate") {
+        "load.ramp = \"0s\"\n"
+    } else {
+        ""
+    };
     format!(
-        "why = \"a simulation\"\nload.ramp = \"0s\"\n{load}\nrequest.input.text = \"Hello\"\n[mock]\nwhy = \"exact\"\n\
+        "why = \"a simulation\"\n{at_once}{load}\nrequest.input.text = \"Hello\"\n[mock]\nwhy = \"exact\"\n\
          first_chunk = \"250ms\"\nchunks = 5\ngap = \"20ms\"\nclosing = \"10ms\"\n{more}"
     )
 }

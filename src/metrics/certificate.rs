@@ -21,6 +21,13 @@ const BUSY: f64 = 0.8;
 /// A metric whose median is under so many times the stamp error is marked.
 pub const MARKED_UNDER_TIMES: u64 = 100;
 
+/// Why a start was not made although its instant came, as its row says it: the in-flight limit.
+pub const LIMIT_REACHED: &str = "the in-flight limit was reached";
+/// The same: the client.
+pub const CLIENT_LATE: &str = "its instant came, but the client did not get to it";
+/// The same: the budget, which is no shortcoming of anybody's.
+pub const BUDGET_HELD: &str = "the budget held it up until the run ended";
+
 /// Which clock an event's time is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +66,10 @@ pub struct SelfError {
     pub shared_reads: f64,
     /// Starts that were made of those whose instant came.
     pub starts_made: f64,
+    /// Starts that the in-flight limit kept from being made.
+    pub missed_by_limit: u64,
+    /// Starts that the client did not get to.
+    pub missed_by_client: u64,
     /// The smaller median of time to first chunk and time to finish, from intended.
     pub smaller_median_ns: Option<u64>,
     /// Each worker's share of a core.
@@ -106,6 +117,10 @@ pub enum Reason {
     StartsMissed {
         /// The share that was made.
         made: f64,
+        /// How many met the in-flight limit.
+        by_limit: u64,
+        /// How many the client did not get to.
+        by_client: u64,
     },
     /// The ledger does not add up.
     LedgerBroken,
@@ -148,7 +163,11 @@ impl Certificate {
         if measured.starts_made < STARTS_MADE_MIN {
             let invalid = measured.starts_made < STARTS_MADE_INVALID;
             verdict = verdict.max(if invalid { Verdict::Invalid } else { Verdict::Degraded });
-            reasons.push(Reason::StartsMissed { made: measured.starts_made });
+            reasons.push(Reason::StartsMissed {
+                made: measured.starts_made,
+                by_limit: measured.missed_by_limit,
+                by_client: measured.missed_by_client,
+            });
         }
         if !measured.ledger_holds {
             verdict = Verdict::Invalid;
@@ -200,8 +219,15 @@ impl fmt::Display for Reason {
                     _ => write!(out, ": something held the workers up for a moment: run it again, longer"),
                 }
             }
-            Self::StartsMissed { made } => {
-                write!(out, "only {:.1} % of the plan's starts were made", made * 100.0)
+            Self::StartsMissed { made, by_limit, by_client } => {
+                write!(out, "only {:.1} % of the plan's starts were made", made * 100.0)?;
+                if *by_limit > 0 {
+                    write!(out, "; {by_limit} met the in-flight limit: raise it, or lower the rate")?;
+                }
+                if *by_client > 0 {
+                    write!(out, "; {by_client} the client did not get to: lower the rate, or add cores")?;
+                }
+                Ok(())
             }
             Self::LedgerBroken => write!(out, "the ledger does not add up: please report this"),
             Self::NothingMeasured => write!(out, "nothing was started, so nothing is known of the harness's own error"),
@@ -221,6 +247,8 @@ mod tests {
             client_lag_ns_p99: Some(200_000),
             shared_reads: 0.0,
             starts_made: 1.0,
+            missed_by_limit: 0,
+            missed_by_client: 0,
             smaller_median_ns: Some(250 * NS_PER_MS),
             worker_cpu: vec![0.2, 0.97],
             machine_cpu: Some(0.4),
@@ -260,11 +288,17 @@ mod tests {
 
     #[test]
     fn reasons_name_the_remedy() {
-        let measured = SelfError { start_lag_ns_p99: Some(40 * NS_PER_MS), starts_made: 0.5, ..good() };
+        let measured = SelfError {
+            start_lag_ns_p99: Some(40 * NS_PER_MS),
+            starts_made: 0.5,
+            missed_by_limit: 70,
+            missed_by_client: 2,
+            ..good()
+        };
         let told: Vec<_> = Certificate::judge(measured).reasons.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(told.join("\n"), @r"
+        insta::assert_snapshot!(told.join("\n"), @"
         start lag p99 is 40.0ms, over 2.50ms (a worker was busy 97 %): lower -c, or add cores
-        only 50.0 % of the plan's starts were made
+        only 50.0 % of the plan's starts were made; 70 met the in-flight limit: raise it, or lower the rate; 2 the client did not get to: lower the rate, or add cores
         ");
     }
 }

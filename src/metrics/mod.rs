@@ -26,7 +26,7 @@ pub use metric::{Metric, Origin, Series};
 pub use objective::Objective;
 pub use outcome::{Outcome, Phase};
 pub use parts::{Part, PartTimes};
-pub use record::{Counts, Longest, Record, ServerStamps, Stamps};
+pub use record::{Conduct, Counts, Longest, Record, ServerStamps, Stamps};
 pub use recorder::{Parts, Recorder};
 pub use summary::Summary;
 pub use tools::ToolTime;

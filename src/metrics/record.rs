@@ -119,6 +119,19 @@ pub struct ServerStamps {
     pub finished_unix_ns: Option<u64>,
 }
 
+/// How the user of an invocation behaved, and what held them up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// When the in-flight limit, the budget's rate or its brake let it in; absent when it did not have to wait.
+    pub admitted_ns: Option<u64>,
+    /// How long after its start the user meant to hang up, in nanoseconds.
+    pub hang_up_ns: Option<u64>,
+    /// How fast the user read the body, in bytes a second; absent when as fast as it came.
+    pub read_bytes_per_s: Option<u64>,
+    /// Whether it goes on with a conversation whose turn before did not complete.
+    pub resumed: bool,
+}
+
 /// One planned start and what became of it: a row of `invocations.csv`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -162,6 +175,8 @@ pub struct Record {
     pub task: Times,
     /// The agent's own count of tokens.
     pub tokens: Tokens,
+    /// How its user behaved.
+    pub conduct: Conduct,
 }
 
 impl Record {
@@ -191,6 +206,7 @@ impl Record {
             server: ServerStamps::default(),
             task: Times::default(),
             tokens: Tokens::default(),
+            conduct: Conduct::default(),
         }
     }
 
@@ -221,10 +237,11 @@ impl Record {
         self.stamps.tls_done_ns.or(self.stamps.connected_ns.filter(|_| !tls_failed))
     }
 
-    /// The harness's own lateness: started − intended.
+    /// The harness's own lateness: started − intended, or − when it was let in, where a limit held it up until then.
     #[must_use]
     pub fn start_lag_ns(&self) -> Option<u64> {
-        self.stamps.started_ns.map(|started| started.saturating_sub(self.stamps.intended_ns))
+        let due_ns = self.conduct.admitted_ns.unwrap_or(0).max(self.stamps.intended_ns);
+        self.stamps.started_ns.map(|started| started.saturating_sub(due_ns))
     }
 
     /// From the intended start to `stamp`.

@@ -74,11 +74,56 @@ pub enum Warning {
         /// How many.
         count: u64,
     },
+    /// Starts that a limit of the run's own held up.
+    HeldUp {
+        /// How many.
+        count: u64,
+    },
+    /// The budget ended the run.
+    BudgetSpent {
+        /// Which part of it.
+        spent: BudgetPart,
+    },
+    /// The target's word held all starts up.
+    Braked {
+        /// Answers with status 429.
+        count: u64,
+        /// For how long nothing could start, in nanoseconds.
+        held_ns: u64,
+    },
+    /// Tasks go on at the agent.
+    TasksLeft {
+        /// How many were left behind.
+        left: u64,
+        /// How many of them were stopped.
+        stopped: u64,
+        /// Why the others were not.
+        why: Option<String>,
+    },
     /// Events of tasks that are not the invocation's own.
     ForeignEvents {
         /// How many.
         count: u64,
     },
+}
+
+/// A part of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetPart {
+    /// So many invocations.
+    Invocations(u64),
+    /// So long, in nanoseconds.
+    DurationNs(u64),
+}
+
+impl fmt::Display for BudgetPart {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invocations(count) => write!(out, "budget.invocations = {count}"),
+            Self::DurationNs(ns) => write!(out, "budget.duration = {}", Human(*ns)),
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -149,6 +194,35 @@ impl fmt::Display for Warning {
                     "{count} events belonged to other tasks than the invocation's own; they were counted and left out"
                 )
             }
+            limits => limits.fmt_limits(out),
+        }
+    }
+}
+
+impl Warning {
+    /// What the run's own limits, and what it left behind, give to know.
+    fn fmt_limits(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeldUp { count } => write!(
+                out,
+                "{count} starts had to wait for a limit of the run's own (in flight, or the budget's rate or brake): their times from the intended start include that wait, and the load was not fully open"
+            ),
+            Self::BudgetSpent { spent } => {
+                write!(out, "the run was stopped by {spent}: these are the numbers of what it had done by then")
+            }
+            Self::Braked { count, held_ns } => write!(
+                out,
+                "{count} answers with status 429 held all starts up, for {} in all: the target's rate limit set the pace",
+                Human(*held_ns)
+            ),
+            Self::TasksLeft { left, stopped, why } => {
+                write!(out, "{} of {left} tasks that the run left behind were not stopped", left - stopped)?;
+                match why {
+                    Some(why) => write!(out, " ({why}): they may go on at the agent, and cost"),
+                    None => write!(out, " (target.stop_tasks = false): they may go on at the agent, and cost"),
+                }
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -164,13 +238,23 @@ mod tests {
             Warning::Little { in_flight: 50.0, product: 41.25 },
             Warning::SharedReads { share: 0.125 },
             Warning::RateLimited { count: 7 },
+            Warning::HeldUp { count: 12 },
+            Warning::BudgetSpent { spent: BudgetPart::Invocations(500) },
+            Warning::Braked { count: 2, held_ns: 31_000_000_000 },
+            Warning::TasksLeft { left: 5, stopped: 3, why: Some("status 404".into()) },
+            Warning::TasksLeft { left: 5, stopped: 0, why: None },
         ]
         .map(|warning| warning.to_string());
-        insta::assert_snapshot!(told.join("\n"), @r"
+        insta::assert_snapshot!(told.join("\n"), @"
         3 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end
         mean in flight is 50.00 but rate × mean time is 41.25 (Little's law): the run was too short to settle, or a count is wrong
         12.5 % of events came in one read with a later one: their times are upper bounds, and short gaps between them say nothing about the server
         7 invocations were refused with status 429: the target's rate limit is what was measured; lower the load
+        12 starts had to wait for a limit of the run's own (in flight, or the budget's rate or brake): their times from the intended start include that wait, and the load was not fully open
+        the run was stopped by budget.invocations = 500: these are the numbers of what it had done by then
+        2 answers with status 429 held all starts up, for 31.0s in all: the target's rate limit set the pace
+        2 of 5 tasks that the run left behind were not stopped (status 404): they may go on at the agent, and cost
+        5 of 5 tasks that the run left behind were not stopped (target.stop_tasks = false): they may go on at the agent, and cost
         ");
     }
 }

@@ -3,6 +3,7 @@
 //! `wire` holds the TOML's shape and every check; `plan` makes the concrete schedule of it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,11 +11,17 @@ use crate::agent::Request;
 use crate::metrics::Objective;
 use crate::seed::Seed;
 
+pub mod budget;
+pub mod conversation;
+pub mod load;
 pub mod plan;
 pub mod reference;
 pub mod script;
 pub mod wire;
 
+pub use budget::Budget;
+pub use conversation::{Feed, HangUp, Order, Prompt, Slow, Turn, User};
+pub use load::{Load, Model, Overflow};
 pub use plan::{Plan, Planned};
 pub use wire::{Fault, Origin, Override, Problem, Problems};
 
@@ -31,10 +38,20 @@ pub struct Profile {
     pub target: Target,
     /// How much, for how long.
     pub load: Load,
-    /// The body that each invocation sends, before prompt and task id are put in.
+    /// What the run may cost at most.
+    pub budget: Budget,
+    /// The body that each invocation sends, before its variant, prompt and task id are put in.
     pub request: Request,
+    /// What is compared within the run; at least one.
+    pub variants: Vec<Variant>,
     /// The turns of one conversation; at least one.
     pub turns: Vec<Turn>,
+    /// The rows that the prompts are filled from.
+    pub feed: Option<Feed>,
+    /// How people behave.
+    pub user: User,
+    /// The plan that is replayed instead of making one.
+    pub replay: Option<plan::Replay>,
     /// When to give up.
     pub limits: Limits,
     /// What the answers are expected to be like: for `check`, never for a measurement.
@@ -47,6 +64,30 @@ pub struct Profile {
     pub mock: script::Script,
     /// Every key as it holds, defaults included and secrets hidden, for the run bundle.
     pub resolved: Resolved,
+}
+
+/// A named set of overrides; a profile without any has one, named [`BASE_VARIANT`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// What tables and files call it.
+    pub name: Arc<str>,
+    /// The body that its invocations send, before prompt and task id are put in.
+    pub request: Request,
+    /// The agent that it asks.
+    pub agent_id: String,
+    /// The agent's version; the latest deployed when absent.
+    pub version: Option<String>,
+}
+
+/// The variant of a profile that has none.
+pub const BASE_VARIANT: &str = "base";
+
+/// Whether a host (a name, or an address without brackets) is this machine.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Every key of a profile as it holds: nested as in the file, in JSON.
@@ -78,6 +119,8 @@ pub struct Target {
     pub key: KeySource,
     /// Whether connections serve more than one invocation.
     pub connection: Connection,
+    /// Whether tasks that the run leaves behind are stopped.
+    pub stop_tasks: bool,
     /// Puts the run id and plan index into `payload_extension`, so that a run is found in the agent's own logs.
     pub tag: bool,
 }
@@ -118,34 +161,6 @@ pub enum KeySource {
     Env(String),
     /// A file that holds nothing else.
     File(PathBuf),
-}
-
-/// Closed load: this many conversations at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// Conversations at a time; at least 1.
-    pub concurrency: u32,
-    /// Stop after this many invocations; at least one of this and `duration_ns` is given.
-    pub invocations: Option<u64>,
-    /// Start nothing more after this long, in nanoseconds.
-    pub duration_ns: Option<u64>,
-    /// The first part, left out of the summary, in nanoseconds.
-    pub warmup_ns: u64,
-    /// Over how long the conversations begin, one after another, in nanoseconds.
-    pub ramp_ns: u64,
-    /// How long what is in flight at the end may go on, in nanoseconds; then it is cut.
-    pub drain_ns: u64,
-    /// Worker threads; as many as cores when absent.
-    pub workers: Option<u32>,
-}
-
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
-    /// What the user says.
-    pub prompt: Arc<str>,
-    /// How long the user thinks before saying it, in nanoseconds (before the first turn: after the slot became free).
-    pub think_ns: u64,
 }
 
 /// When to give up; all in nanoseconds or bytes.

@@ -60,6 +60,7 @@ fn headline(run: &Run, group: &Group) -> String {
     let ended = match run.status {
         Status::Running => ", and the run did not end in order",
         Status::Done => "",
+        Status::BudgetSpent => ", then stopped by its budget",
         Status::Interrupted => ", then interrupted",
         Status::Terminated => ", then terminated",
     };

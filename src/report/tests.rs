@@ -105,6 +105,8 @@ fn certificate() -> Certificate {
         client_lag_ns_p99: Some(310_000),
         shared_reads: 0.0712,
         starts_made: 1.0,
+        missed_by_limit: 0,
+        missed_by_client: 0,
         smaller_median_ns: Some(250 * NS_PER_MS),
         worker_cpu: vec![0.12, 0.91],
         machine_cpu: Some(0.5),

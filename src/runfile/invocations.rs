@@ -213,6 +213,10 @@ columns! {
     "prompt_tokens" => tokens.prompt;
     "completion_tokens" => tokens.completion;
     "total_tokens" => tokens.total;
+    "admitted_ns" => conduct.admitted_ns;
+    "hang_up_ns" => conduct.hang_up_ns;
+    "read_bytes_per_s" => conduct.read_bytes_per_s;
+    "resumed" => conduct.resumed;
 }
 
 fn blank() -> Record {

@@ -13,7 +13,7 @@ use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
 use super::intervals::{self, Interval};
 use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run, table};
-use crate::metrics::certificate::{ArrivalClock, SelfError};
+use crate::metrics::certificate::{ArrivalClock, CLIENT_LATE, LIMIT_REACHED, SelfError};
 use crate::metrics::digest::Digest;
 use crate::metrics::objective::NotAnObjective;
 use crate::metrics::server::Observed;
@@ -128,7 +128,7 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
     let mut summary = digest.summary(facts.span_ns());
     summary.server = server.view(run.origin_unix_ns);
     let holds = facts.holds(run.harness.as_ref());
-    let measured = self_error(&summary, &own, run, holds);
+    let measured = self_error(&summary, &own, run, holds, &facts);
     let mut warnings = facts.warnings(&summary, run);
     if rows.truncated {
         warnings.insert(0, Warning::RowsTruncated);
@@ -154,6 +154,9 @@ struct Facts {
     without_chunks: u64,
     /// Rows whose parts don't add up.
     odd_parts: u64,
+    missed_by_limit: u64,
+    missed_by_client: u64,
+    held_up: u64,
 }
 
 impl Facts {
@@ -162,9 +165,18 @@ impl Facts {
         self.events += record.counts.events;
         self.body_bytes += record.counts.body_bytes;
         self.odd_parts += u64::from(!record.parts_add_up());
-        if record.warmup || record.outcome == Outcome::NotStarted {
+        if record.warmup {
             return;
         }
+        if !record.outcome.was_started() {
+            let is = |why: &str| u64::from(record.detail.as_deref() == Some(why));
+            self.missed_by_limit += is(LIMIT_REACHED);
+            self.missed_by_client += is(CLIENT_LATE);
+        }
+        if record.outcome == Outcome::NotStarted {
+            return;
+        }
+        self.held_up += u64::from(record.conduct.admitted_ns.is_some());
         let began_ns = record.stamps.intended_ns;
         self.first_ns = Some(self.first_ns.map_or(began_ns, |first| first.min(began_ns)));
         self.last_ns = self.last_ns.max(record.stamps.last_known_ns);
@@ -226,10 +238,24 @@ impl Facts {
         );
         warn(self.without_chunks > 0, Warning::NoChunks { count: self.without_chunks });
         warn(group.totals.foreign_events > 0, Warning::ForeignEvents { count: group.totals.foreign_events });
+        warn(self.held_up > 0, Warning::HeldUp { count: self.held_up });
+        run.harness.iter().for_each(|harness| own_limits(harness, &mut warnings));
         if let Some(warning) = run.harness.as_ref().and_then(|harness| little(harness, self, summary)) {
             warnings.push(warning);
         }
         warnings
+    }
+}
+
+/// What the budget and the tasks that were left behind give to know.
+fn own_limits(harness: &Harness, warnings: &mut Vec<Warning>) {
+    warnings.extend(harness.budget_spent.map(|spent| Warning::BudgetSpent { spent }));
+    if harness.holds > 0 {
+        warnings.push(Warning::Braked { count: harness.holds, held_ns: harness.held_ns });
+    }
+    let left = &harness.tasks;
+    if left.left > left.stopped {
+        warnings.push(Warning::TasksLeft { left: left.left, stopped: left.stopped, why: left.why.clone() });
     }
 }
 
@@ -276,9 +302,9 @@ impl OwnFigures {
     }
 }
 
-fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool) -> SelfError {
+fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool, facts: &Facts) -> SelfError {
     let (totals, ledger) = (&summary.overall().totals, &summary.overall().ledger);
-    let due = ledger.planned - ledger.of(Outcome::NotStarted);
+    let due = ledger.started() + facts.missed_by_limit + facts.missed_by_client;
     let harness = run.harness.as_ref();
     SelfError {
         arrival_clock: harness.map_or(ArrivalClock::User, |harness| harness.stamps.clock),
@@ -287,6 +313,8 @@ fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool
         client_lag_ns_p99: own.client_lag_ns_p99,
         shared_reads: if totals.events == 0 { 0.0 } else { totals.shared_reads as f64 / totals.events as f64 },
         starts_made: if due == 0 { 1.0 } else { ledger.started() as f64 / due as f64 },
+        missed_by_limit: facts.missed_by_limit,
+        missed_by_client: facts.missed_by_client,
         smaller_median_ns: own.smaller_median_ns,
         worker_cpu: harness.map_or_else(Vec::new, |harness| harness.worker_cpu.clone()),
         machine_cpu: harness.and_then(|harness| harness.machine_cpu),

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::readback::Readback;
 use crate::metrics::certificate::{ArrivalClock, Certificate};
 use crate::metrics::summary::Summary;
-use crate::metrics::warning::Warning;
+use crate::metrics::warning::{BudgetPart, Warning};
 
 /// The version of the bundle's files that this build writes and reads.
 pub const VERSION: u32 = 1;
@@ -38,6 +38,8 @@ pub enum Status {
     Running,
     /// The plan is done.
     Done,
+    /// Stopped by its budget; complete up to there.
+    BudgetSpent,
     /// Ended by an interrupt; complete up to there.
     Interrupted,
     /// Ended by a request to terminate; complete up to there.
@@ -163,8 +165,28 @@ pub struct Harness {
     pub steal: Option<f64>,
     /// Workers that died.
     pub lost_workers: u32,
+    /// Which part of the budget ended the run, when one did.
+    pub budget_spent: Option<BudgetPart>,
+    /// Answers with status 429 that held all starts up.
+    pub holds: u64,
+    /// For how long they did, in nanoseconds.
+    pub held_ns: u64,
+    /// Tasks that were left behind.
+    pub tasks: LeftTasks,
     /// What the arrival stamps are worth.
     pub stamps: Stamps,
+}
+
+/// Tasks that the run left behind at the agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftTasks {
+    /// How many.
+    pub left: u64,
+    /// How many of them Stop Task stopped, or found ended.
+    pub stopped: u64,
+    /// Why the others were not.
+    pub why: Option<String>,
 }
 
 /// Where the arrival stamps came from, and what was wrong with them; times in nanoseconds.

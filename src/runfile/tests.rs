@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
 use super::intervals::Interval;
-use super::run::{Build, Harness, Machine, Stamps, VERSION};
+use super::run::{Build, Harness, LeftTasks, Machine, Stamps, VERSION};
 use super::verify::verify;
 use super::{Bundle, Run, Status, hlog, intervals, invocations, merge, readback};
 use crate::metrics::certificate::ArrivalClock;
@@ -150,6 +150,10 @@ fn harness(all: &[Ended], end_ns: u64) -> Harness {
         machine_cpu: Some(0.7),
         steal: None,
         lost_workers: 0,
+        budget_spent: None,
+        holds: 0,
+        held_ns: 0,
+        tasks: LeftTasks::default(),
         stamps: Stamps {
             clock: ArrivalClock::Kernel,
             kernel_reads: 9,

@@ -3,6 +3,8 @@
 //! Values are in the unit of their key: nanoseconds, bytes, or a plain count. A draw is a pure function of the random
 //! stream that is handed in; the formulas are fixed here, so that a script gives the same draws in every version.
 
+use serde_json::{Value, json};
+
 use crate::seed::{Rng, normal};
 pub use crate::seed::{below, unit};
 
@@ -64,6 +66,21 @@ impl Distribution {
         match self {
             Self::Constant(value) => Some(whole(*value)),
             _ => None,
+        }
+    }
+
+    /// What it is, as JSON; times in nanoseconds.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Constant(value) => json!(value),
+            Self::Uniform { low, high } => json!({"uniform": [low, high]}),
+            Self::Exponential { mean } => json!({"exponential": mean}),
+            Self::Lognormal { median, sigma } => json!({"lognormal": [median, sigma]}),
+            Self::Mixture(parts) => {
+                json!({"mixture": parts.iter().map(|(weight, of)| json!([weight, of.to_json()])).collect::<Vec<_>>()})
+            }
+            Self::Empirical(values) => json!({"list": values}),
         }
     }
 

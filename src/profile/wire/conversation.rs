@@ -1,4 +1,4 @@
-//! `[request]` and `[[turn]]`: what each invocation sends.
+//! `[request]`, `[[turn]]` and `[user]`: what each invocation sends, and how people behave.
 
 use std::sync::Arc;
 
@@ -8,14 +8,16 @@ use super::form::Form;
 use super::keys::KEYS;
 use super::problem::{Fault, Origin};
 use crate::agent::Request;
-use crate::profile::Turn;
+use crate::profile::conversation::Piece;
+use crate::profile::script::Distribution;
+use crate::profile::{Feed, HangUp, Prompt, Slow, Turn, User};
 
 const TEXT: &str = "request.input.text";
 const USER_EMAIL: &str = "request.input.user.email";
 
-/// Reads the request and the turns; what is wrong is noted in the form.
-pub(super) fn read(form: &mut Form) -> (Request, Vec<Turn>) {
-    let turns = turns(form);
+/// Reads the request and the turns, whose prompts may be filled from a feed; what is wrong is noted in the form.
+pub(super) fn read(form: &mut Form, feed: Option<&Feed>) -> (Request, Vec<Turn>) {
+    let turns = turns(form, feed);
     check_user(form);
     check_extra(form);
     check_id(form);
@@ -30,15 +32,15 @@ pub(super) fn read(form: &mut Form) -> (Request, Vec<Turn>) {
             Request::default()
         }
     };
-    if let [only] = &turns[..] {
-        request.input.text = only.prompt.to_string();
+    if let [Turn { prompt: Prompt::Plain(text), .. }] = &turns[..] {
+        request.input.text = text.to_string();
     }
     (request, turns)
 }
 
 /// One prompt in the request or a list of turns: of the two, what stands over the file wins.
-fn turns(form: &mut Form) -> Vec<Turn> {
-    let listed = (0..form.len("turn")).filter_map(|index| turn(form, index)).collect::<Vec<_>>();
+fn turns(form: &mut Form, feed: Option<&Feed>) -> Vec<Turn> {
+    let listed = (0..form.len("turn")).filter_map(|index| turn(form, index, feed)).collect::<Vec<_>>();
     let Some(prompt) = form.text(TEXT) else {
         if listed.is_empty()
             && form.problems.iter().all(|problem| !problem.key.starts_with("turn") && problem.key != TEXT)
@@ -54,13 +56,58 @@ fn turns(form: &mut Form) -> Vec<Turn> {
         let reason = "the prompt stands both here and in [[turn]]".into();
         form.contradiction(TEXT, reason, "keep the turns, or this one prompt");
     }
-    if single >= list { vec![Turn { prompt: Arc::from(prompt), think_ns: 0 }] } else { listed }
+    if single < list {
+        return listed;
+    }
+    vec![Turn { prompt: template(form, TEXT, &prompt, feed), think: Distribution::default() }]
 }
 
-fn turn(form: &Form, index: usize) -> Option<Turn> {
-    let prompt = form.text(&format!("turn[{index}].prompt"))?;
-    let think_ns = form.number(&format!("turn[{index}].think"))?;
-    Some(Turn { prompt: Arc::from(prompt), think_ns })
+fn turn(form: &mut Form, index: usize, feed: Option<&Feed>) -> Option<Turn> {
+    let key = format!("turn[{index}].prompt");
+    let prompt = form.text(&key)?;
+    let think = form.spread(&format!("turn[{index}].think"))?;
+    Some(Turn { prompt: template(form, &key, &prompt, feed), think })
+}
+
+/// The prompt, with `{{name}}` for the feed's column of that name; without a feed, braces are just braces.
+fn template(form: &mut Form, key: &str, text: &str, feed: Option<&Feed>) -> Prompt {
+    let Some(feed) = feed else { return Prompt::Plain(Arc::from(text)) };
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let Some((name, after)) = behind.split_once("}}") else { break };
+        match feed.columns.iter().position(|column| column == name.trim()) {
+            Some(column) => pieces.extend([Piece::Text(before.to_owned()), Piece::Column(column)]),
+            None => {
+                let reason = format!("the feed has no column {:?}, only {}", name.trim(), feed.columns.join(", "));
+                form.contradiction(key, reason, "name one of its columns between the braces");
+            }
+        }
+        rest = after;
+    }
+    if pieces.is_empty() {
+        return Prompt::Plain(Arc::from(text));
+    }
+    pieces.push(Piece::Text(rest.to_owned()));
+    pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
+    Prompt::Template(pieces)
+}
+
+/// Reads how people behave; what is wrong is noted in the form.
+pub(super) fn user(form: &mut Form) -> User {
+    let mut share = |key: &str, needs: &'static str, remedy: &'static str| {
+        let share = form.amount(key).filter(|share| *share > 0.0)?;
+        if form.origin(needs).is_none() && form.clean(needs) {
+            form.contradiction(key, format!("a share over 0 needs {needs}"), remedy);
+        }
+        Some(share)
+    };
+    let hang_ups = share("user.hang_up.share", "user.hang_up.after", "say when they hang up, such as after = \"2s\"");
+    let slow = share("user.slow.share", "user.slow.bytes_per_s", "say how fast they read, such as \"1KiB\"");
+    User {
+        hang_up: hang_ups.and_then(|share| Some(HangUp { share, after: form.spread("user.hang_up.after")? })),
+        slow: slow.and_then(|share| Some(Slow { share, bytes_per_s: form.number("user.slow.bytes_per_s")? })),
+        goes_on: form.text("user.after_failure").as_deref() == Some("go_on"),
+    }
 }
 
 fn check_user(form: &mut Form) {
@@ -87,12 +134,19 @@ fn check_extra(form: &mut Form) {
 
 /// The turns of one task come strictly one after another, so one task has room for one conversation.
 fn check_id(form: &mut Form) {
+    if form.text("request.id").is_none() {
+        return;
+    }
+    let is_open = ["load.rate", "load.stage[0].rate", "load.burst.size", "load.series.file", "load.trace.file"]
+        .iter()
+        .any(|key| form.origin(key).is_some());
     let concurrency = form.number_or_default("load.concurrency");
-    if form.text("request.id").is_some() && concurrency > 1 {
+    if concurrency > 1 || is_open {
+        let found = if is_open { "the load is open".to_owned() } else { format!("load.concurrency = {concurrency}") };
         form.contradiction(
             "request.id",
-            format!("one task takes its turns one after another, but load.concurrency = {concurrency}"),
-            "set load.concurrency = 1, or leave out the id so that each conversation gets a task of its own",
+            format!("one task takes its turns one after another, but {found}"),
+            "load it closed with load.concurrency = 1, or leave out the id so that each conversation gets a task of its own",
         );
     }
 }

@@ -9,6 +9,7 @@ use super::keys::{self, Default, KEYS, Key};
 use super::kind::{Checked, Kind};
 use super::problem::{Fault, Origin, Problem};
 use crate::profile::script::Distribution;
+use crate::units::Rate;
 
 /// The accepted values by their shown path (`turn[0].prompt`), and every problem so far.
 #[derive(Debug)]
@@ -235,6 +236,19 @@ impl Form {
         }
     }
 
+    /// A rate.
+    pub(super) fn rate(&self, shown: &str) -> Option<Rate> {
+        match self.value(shown)? {
+            Checked::Rate(rate) => Some(rate),
+            _ => None,
+        }
+    }
+
+    /// How strongly a key is written: 0 when it is not, else the rank of its origin.
+    pub(super) fn rank(&self, shown: &str) -> u8 {
+        self.origin(shown).map_or(0, Origin::rank)
+    }
+
     /// Whether any key of this section was written, rightly or not.
     pub(super) fn has_section(&self, section: &str) -> bool {
         let within = |key: &str| key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
@@ -298,8 +312,9 @@ fn json(value: &Checked) -> Json {
         Checked::Amount(amount) => Json::from(*amount),
         Checked::Flag(flag) => Json::from(*flag),
         Checked::Json(json) => json.clone(),
-        // No section that is passed on as JSON has keys of these kinds.
-        Checked::Spread(_) | Checked::Numbers(_) => Json::Null,
+        Checked::Spread(distribution) => distribution.to_json(),
+        Checked::Numbers(numbers) => Json::from(numbers.as_slice()),
+        Checked::Rate(rate) => Json::from(rate.to_string()),
         Checked::Headers(headers) => headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
 }

@@ -34,6 +34,10 @@ const ANY_TIME: Kind = Kind::Duration { zero: true };
 const TIME: Kind = Kind::Duration { zero: false };
 /// An agent's own default holds for what a request does not say.
 const NOT_SENT: Default = Default::Absent("not sent");
+/// What a variant does not set.
+const AS_REQUEST: Default = Default::Absent("as in `request`");
+/// What a matrix does not span.
+const NOT_VARIED: Default = Default::Absent("not varied");
 /// An effect holds for every request that its conditions do not shut out.
 const ANY: Default = Default::Absent("any");
 
@@ -56,18 +60,70 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("target.key_env", Kind::Variable, Default::Value("\"XPANDER_API_KEY\""), "The environment variable that holds the API key."),
     key("target.key_file", Kind::Path, Default::Absent("`key_env` is read"), "A file that holds the API key and nothing else."),
     key("target.connection", Kind::OneOf(&["reuse", "new"]), Default::Value("\"reuse\""), "Whether connections serve more than one invocation."),
+    key("target.stop_tasks", Kind::Flag, Default::Value("true"), "Tasks that the run leaves behind (cut, abandoned) are stopped by Stop Task."),
     key("target.tag", Kind::Flag, Default::Value("false"), "Puts run id and plan index into `payload_extension`, so that a run is found in the agent's own logs."),
 
-    key("load.concurrency", Kind::Count { min: 1, max: 1_000_000 }, Default::Value("1"), "Conversations at a time."),
-    key("load.invocations", Kind::Count { min: 1, max: 10_000_000 }, Default::Absent("no such end"), "Stop after this many invocations. This or `duration` is required."),
+    key("load.concurrency", Kind::Count { min: 1, max: 1_000_000 }, Default::Value("1"), "Conversations at a time. In open load: at most so many, and `overflow` says what becomes of the others."),
+    key("load.invocations", Kind::Count { min: 1, max: 10_000_000 }, Default::Absent("no such end"), "Stop after this many invocations. This or `duration` is required, but for open load that ends by itself."),
     key("load.duration", TIME, Default::Absent("no such end"), "Start nothing more after this long, warm-up included."),
     key("load.warmup", ANY_TIME, Default::Value("\"0s\""), "The first part, left out of the summary."),
     key("load.ramp", ANY_TIME, Default::Absent("1 ms a conversation, a tenth of `duration` at most"), "Over how long the conversations begin, one after another."),
+    key("load.ramp_down", ANY_TIME, Default::Value("\"0s\""), "Over how long before the end of `duration` the conversations stop, one after another."),
+    key("load.rate", Kind::Rate { zero: false }, Default::Absent("closed load"), "Open load: so many conversations begin each second (or `\"90/m\"`, `\"1000/h\"`), whatever the answers do."),
+    key("load.arrival", Kind::OneOf(&["constant", "poisson", "gamma"]), Default::Value("\"constant\""), "How the starts of an open load lie around its rate: evenly, independently of each other, or in gamma distributed gaps."),
+    key("load.burstiness", Kind::Positive, Default::Absent("required for `gamma`"), "The shape of the gamma distribution: under 1 starts clump, 1 is `poisson`, above they are evener."),
+    key("load.stage[].rate", Kind::Rate { zero: true }, Default::Required("each stage goes to a rate, as rate = 20"), "Open load whose rate changes: the rate that this stage goes to. The first stage comes from 0."),
+    key("load.stage[].ramp", ANY_TIME, Default::Value("\"0s\""), "Over how long it gets there, in a straight line; at once when 0."),
+    key("load.stage[].hold", ANY_TIME, Default::Value("\"0s\""), "How long it stays there."),
+    key("load.burst.size", Kind::Count { min: 1, max: 1_000_000 }, Default::Absent("no bursts"), "Open load in bursts: so many conversations begin at once."),
+    key("load.burst.every", TIME, Default::Absent("required for bursts"), "From burst to burst."),
+    key("load.series.file", Kind::Path, Default::Absent("no series"), "Open load whose rate is a series: a CSV with the rates a second in the column `rate`, or in its only one."),
+    key("load.series.step", TIME, Default::Value("\"1s\""), "How long each rate of the series holds."),
+    key("load.trace.file", Kind::Path, Default::Absent("no trace"), "Open load that replays a trace: a CSV with an instant a row, counted from the first one."),
+    key("load.trace.column", Kind::Filled, Default::Absent("the first"), "The column that holds the instants."),
+    key("load.trace.unit", Kind::OneOf(&["s", "ms", "us", "ns"]), Default::Value("\"s\""), "The unit of the instants."),
+    key("load.trace.scale", Kind::Positive, Default::Value("1"), "A factor on the distances: 0.5 replays in half the time."),
+    key("load.plan", Kind::Path, Default::Absent("a plan is made"), "A file of `check --plan` whose starts are made again, instead of planning new ones."),
+    key("load.in_flight", Kind::Count { min: 1, max: 1_000_000 }, Default::Absent("`concurrency`, if written, else what the machine can hold"), "Open load: conversations at a time at most."),
+    key("load.overflow", Kind::OneOf(&["queue", "drop"]), Default::Value("\"queue\""), "Open load: a start at whose instant there are as many waits for its turn (and is timed from its instant), or is dropped (and counted)."),
     key("load.drain", ANY_TIME, Default::Value("\"30s\""), "How long what is in flight at the end may go on before it is cut."),
     key("load.workers", Kind::Count { min: 1, max: 1024 }, Default::Absent("as many as cores"), "Worker threads."),
 
     key("turn[].prompt", Kind::Filled, Default::Required("each turn says something, as prompt = \"…\""), "What the user says in this turn. A conversation of one turn may use `request.input.text` instead."),
-    key("turn[].think", ANY_TIME, Default::Value("\"0s\""), "How long the user thinks before saying it."),
+    key("turn[].think", Kind::Times, Default::Value("\"0s\""), "How long the user thinks before saying it."),
+
+    key("feed.file", Kind::Path, Default::Absent("prompts are as written"), "A CSV with a head, or lines of JSON objects (`.jsonl`): each conversation takes a row, and `{{name}}` in a prompt stands for its column of that name."),
+    key("feed.order", Kind::OneOf(&["as_written", "shuffled"]), Default::Value("\"as_written\""), "In which order the rows come; after the last they begin again, `shuffled` in another order."),
+
+    key("variant[].name", Kind::Name, Default::Required("each variant has a name, as name = \"…\""), "A variant: each conversation is dealt to one, in balanced random blocks. What it does not set stays as in `request` and `target`."),
+    key("variant[].agent_id", Kind::Name, Default::Absent("`target.agent_id`"), "The agent that it asks."),
+    key("variant[].version", Kind::Name, Default::Absent("`target.version`"), "The agent's version."),
+    key("variant[].llm_model_provider", Kind::Text, AS_REQUEST, "The model's provider."),
+    key("variant[].llm_model_name", Kind::Text, AS_REQUEST, "The model."),
+    key("variant[].llm_reasoning_effort", Kind::OneOf(&["low", "medium", "high", "xhigh"]), AS_REQUEST, "The reasoning effort."),
+    key("variant[].think_mode", Kind::OneOf(&["default", "harder"]), AS_REQUEST, "How hard the agent thinks."),
+    key("variant[].instructions_override", Kind::Text, AS_REQUEST, "Appended to the system prompt."),
+    key("variant[].additional_context", Kind::Text, AS_REQUEST, "Extra facts."),
+    key("variant[].expected_output", Kind::Text, AS_REQUEST, "What the output should be like, in words."),
+    key("variant[].output_format", Kind::OneOf(&["text", "markdown", "json", "voice"]), AS_REQUEST, "The form of the answer."),
+    key("variant[].extra", Kind::Json, AS_REQUEST, "Further fields of the body, beside those of `request.extra`."),
+    key("matrix.version", Kind::Texts, NOT_VARIED, "Variants as every combination of the lists under `matrix`, named by their values: versions of the agent."),
+    key("matrix.llm_model_provider", Kind::Texts, NOT_VARIED, "Providers."),
+    key("matrix.llm_model_name", Kind::Texts, NOT_VARIED, "Models."),
+    key("matrix.llm_reasoning_effort", Kind::Texts, NOT_VARIED, "Reasoning efforts."),
+    key("matrix.think_mode", Kind::Texts, NOT_VARIED, "Think modes."),
+
+    key("user.hang_up.share", Kind::Share, Default::Value("0"), "How many users hang up before the answer is there; their outcome is `abandoned`."),
+    key("user.hang_up.after", Kind::Times, Default::Absent("required with `share`"), "How long after the start of their invocation."),
+    key("user.slow.share", Kind::Share, Default::Value("0"), "How many users read slowly."),
+    key("user.slow.bytes_per_s", Kind::Size { min: 1, max: 1 << 30 }, Default::Absent("required with `share`"), "How fast they read the response's body."),
+    key("user.after_failure", Kind::OneOf(&["leave", "go_on"]), Default::Value("\"leave\""), "What becomes of a conversation after a turn that did not complete: its other turns are never made, or are invoked on the same task all the same."),
+
+    key("budget.invocations", Kind::Count { min: 1, max: u64::MAX }, Default::Absent("no such limit"), "The run is stopped after so many invocations. A target that is not this machine needs a budget: this or `duration`, and `in_flight`; or `-c` with `-n` or `-z`."),
+    key("budget.duration", TIME, Default::Absent("no such limit"), "The run is stopped after this long."),
+    key("budget.in_flight", Kind::Count { min: 1, max: 1_000_000 }, Default::Absent("no such limit"), "Conversations at a time at most."),
+    key("budget.rate", Kind::Rate { zero: false }, Default::Absent("`\"15/m\"` for api.xpander.ai, which documents 100 a minute and 1,000 an hour; else no such limit"), "Invocations are started this often at most, whatever the load asks for."),
+    key("budget.brake", Kind::Flag, Default::Value("false"), "Status 429 holds all starts up for as long as its `Retry-After` says, or for a second."),
 
     key("limits.connect", TIME, Default::Value("\"10s\""), "Name look-up, TCP, TLS and HTTP handshake together."),
     key("limits.headers", TIME, Default::Value("\"60s\""), "From the send to the response's headers."),

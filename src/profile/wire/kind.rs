@@ -7,7 +7,7 @@ use super::document::{Node, Value};
 use super::problem::Fault;
 use super::{spread, url};
 use crate::profile::script::Distribution;
-use crate::units;
+use crate::units::{self, Rate};
 
 /// The type of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(in crate::profile) enum Kind {
     Statuses(&'static [u64]),
     /// A list of whole numbers.
     Indices,
+    /// How often a second, or with its time as text; `zero` is one, too, where it has a meaning.
+    Rate { zero: bool },
 }
 
 /// A value that its kind accepted.
@@ -72,6 +74,7 @@ pub(super) enum Checked {
     Headers(Vec<(String, String)>),
     Spread(Distribution),
     Numbers(Vec<u64>),
+    Rate(Rate),
 }
 
 /// The longest name that is accepted: what fits into one file name with a date before it.
@@ -145,6 +148,11 @@ impl Kind {
                 format!("one of {}", statuses.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))
             }
             Self::Indices => "a list of whole numbers, such as [0, 7]".into(),
+            Self::Rate { zero } => format!(
+                "a rate {} to {} a second, such as 50, 0.5 or \"90/m\"",
+                if zero { "from 0" } else { "over 0 and up" },
+                Rate::PER_S_MAX
+            ),
         }
     }
 
@@ -168,6 +176,7 @@ impl Kind {
                 statuses.iter().map(|status| format!("`{status}`")).collect::<Vec<_>>().join(", ")
             }
             Self::Indices => "list of integers".into(),
+            Self::Rate { .. } => "rate".into(),
             Self::Headers | Self::Json => "table".into(),
             Self::JsonList => "list of tables".into(),
         }
@@ -194,6 +203,9 @@ impl Kind {
                 spread::counts(node, max).map(Checked::Spread).map_err(|fault| fault.unwrap_or_else(refuse))
             }
             Self::Indices => indices(node).ok_or_else(refuse),
+            Self::Rate { zero } => {
+                rate(node).filter(|rate| zero || !rate.is_zero()).map(Checked::Rate).ok_or_else(refuse)
+            }
             Self::Texts => texts(node).ok_or_else(refuse),
             Self::Flag | Self::Count { .. } | Self::Statuses(_) => self.plain(node).ok_or_else(refuse),
             Self::Amount | Self::Share | Self::Positive | Self::Factor => self.amount(node).ok_or_else(refuse),
@@ -295,6 +307,15 @@ fn indices(node: &Node) -> Option<Checked> {
         _ => None,
     };
     list.iter().map(index).collect::<Option<_>>().map(Checked::Numbers)
+}
+
+fn rate(node: &Node) -> Option<Rate> {
+    match &node.value {
+        Value::Text(text) => Rate::parse(text).ok(),
+        Value::Float(number) => Rate::per_s(*number).ok(),
+        Value::Integer(number) => Rate::per_s(*number as f64).ok(),
+        _ => None,
+    }
 }
 
 /// Whether the text is one segment of a path: what RFC 3986 calls unreserved, and neither "." nor "..".

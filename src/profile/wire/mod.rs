@@ -4,6 +4,8 @@
 //! of keys → typed form with defaults → checks across keys → [`Profile`]. All mistakes are collected on the way.
 //! Adding a key: a line in `keys`, a field in `profile`, its reading in the section's file here, and in `resolved`.
 
+mod arrivals;
+mod budget;
 mod conversation;
 mod document;
 mod form;
@@ -12,14 +14,20 @@ pub(super) mod kind;
 mod load;
 mod overrides;
 mod problem;
+mod rows;
 mod script;
 mod spread;
 mod target;
 mod url;
+mod variants;
 
 pub use overrides::{Override, VARIABLE_PREFIX};
 pub use problem::{Fault, Origin, Problem, Problems};
 pub use target::MOCK_AGENT;
+pub use url::is_here;
+
+use std::io;
+use std::path::Path;
 
 use form::Form;
 
@@ -27,12 +35,24 @@ use super::{Profile, Resolved};
 use crate::metrics::Objective;
 use crate::seed::Seed;
 
+/// Gives the text of a file that a profile names.
+pub type ReadFile<'a> = &'a mut dyn FnMut(&Path) -> io::Result<String>;
+
 impl Profile {
-    /// Reads a profile: `file` is what its text is called in errors, and names the profile unless it names itself.
+    /// Reads a profile that names no other file: `file` is what its text is called in errors, and names the profile
+    /// unless it names itself.
     ///
     /// # Errors
     /// Every mistake that was found, each with its line, flag or variable, its key, and what to write instead.
     pub fn parse(file: &str, text: &str, overrides: Vec<Override>) -> Result<Self, Problems> {
+        Self::parse_with(file, text, overrides, &mut |_| Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Reads a profile; `read` gives the files that it names (traces, series, feeds, plans).
+    ///
+    /// # Errors
+    /// As for [`Profile::parse`]; those of the named files stand at their key.
+    pub fn parse_with(file: &str, text: &str, overrides: Vec<Override>, read: ReadFile<'_>) -> Result<Self, Problems> {
         let refuse = |list| Problems { file: file.to_owned(), list };
         let mut document = document::parse(text).map_err(refuse)?;
         let mut twice = Vec::new();
@@ -43,23 +63,33 @@ impl Profile {
         }
         let mut form = Form::of(&document);
         form.problems.append(&mut twice);
-        let profile = build(&mut form, file);
+        let profile = build(&mut form, file, read);
         if form.problems.is_empty() { Ok(profile) } else { Err(refuse(in_order(form.problems))) }
     }
 }
 
 /// The profile that the form makes; it counts only when the form has no problem then.
-fn build(form: &mut Form, file: &str) -> Profile {
+fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
     form.require("why");
-    let (request, turns) = conversation::read(form);
+    let feed = rows::feed(form, read);
+    let (request, turns) = conversation::read(form, feed.as_ref());
+    let target = target::read(form);
+    let variants = variants::read(form, &request, &target);
+    let seed = Seed(form.number_or_default("seed"));
+    let (load, replay) = load::load(form, seed, (&variants, turns.len()), read);
     Profile {
         name: form.text("name").unwrap_or_else(|| name_of(file)),
         why: form.text("why").unwrap_or_default(),
-        seed: Seed(form.number_or_default("seed")),
-        target: target::read(form),
-        load: load::load(form),
+        seed,
+        budget: budget::read(form, &target, &load),
+        target,
+        load,
         request,
+        variants,
         turns,
+        feed,
+        user: conversation::user(form),
+        replay,
         limits: load::limits(form),
         expect: load::expect(form),
         objectives: objectives(form),

@@ -84,6 +84,14 @@ pub enum Fault {
         /// Which one to change, and how.
         remedy: &'static str,
     },
+    /// A file that this key names can't be used.
+    #[error("read {path}: {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why not, and where in it.
+        why: String,
+    },
     /// An API key that would end up in a file, a process list or a shell's history.
     #[error(
         "an API key does not belong here: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)"

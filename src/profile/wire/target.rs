@@ -33,6 +33,7 @@ pub(super) fn read(form: &mut Form) -> Target {
             Some("new") => Connection::New,
             _ => Connection::Reuse,
         },
+        stop_tasks: form.flag("target.stop_tasks"),
         tag: form.flag("target.tag"),
         place,
     }

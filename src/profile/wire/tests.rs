@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::profile::script::Script;
+use crate::profile::{Model, Overflow};
 
 const SMALLEST: &str = r#"
 why = "a test"
@@ -45,18 +46,30 @@ fn the_smallest_profile_gets_every_default() {
                 "XPANDER_API_KEY",
             ),
             connection: Reuse,
+            stop_tasks: true,
             tag: false,
         },
         load: Load {
-            concurrency: 1,
+            model: Closed {
+                concurrency: 1,
+                ramp_ns: 1000000,
+                ramp_down_ns: 0,
+            },
             invocations: Some(
                 1,
             ),
             duration_ns: None,
             warmup_ns: 0,
-            ramp_ns: 1000000,
             drain_ns: 30000000000,
             workers: None,
+        },
+        budget: Budget {
+            invocations: None,
+            duration_ns: None,
+            in_flight: None,
+            rate: None,
+            brake: false,
+            is_explicit: false,
         },
         request: Request {
             input: Input {
@@ -90,12 +103,62 @@ fn the_smallest_profile_gets_every_default() {
             test_run_node_id: None,
             extra: {},
         },
-        turns: [
-            Turn {
-                prompt: "Hello",
-                think_ns: 0,
+        variants: [
+            Variant {
+                name: "base",
+                request: Request {
+                    input: Input {
+                        text: "Hello",
+                        files: [],
+                        user: None,
+                    },
+                    id: None,
+                    disable_attachment_injection: None,
+                    think_mode: None,
+                    instructions_override: None,
+                    additional_context: None,
+                    expected_output: None,
+                    llm_model_provider: None,
+                    llm_model_name: None,
+                    llm_reasoning_effort: None,
+                    output_format: None,
+                    output_schema: None,
+                    title: None,
+                    payload_extension: None,
+                    parent_execution_id: None,
+                    triggering_agent_id: None,
+                    worker_id: None,
+                    source: None,
+                    run_locally: None,
+                    events_streaming: None,
+                    mcp_servers: None,
+                    user_oidc_token: None,
+                    user_tokens: None,
+                    return_metrics: None,
+                    test_run_node_id: None,
+                    extra: {},
+                },
+                agent_id: "mock-agent",
+                version: None,
             },
         ],
+        turns: [
+            Turn {
+                prompt: Plain(
+                    "Hello",
+                ),
+                think: Constant(
+                    0.0,
+                ),
+            },
+        ],
+        feed: None,
+        user: User {
+            hang_up: None,
+            slow: None,
+            goes_on: false,
+        },
+        replay: None,
         limits: Limits {
             connect_ns: 10000000000,
             headers_ns: 60000000000,
@@ -118,7 +181,7 @@ fn the_smallest_profile_gets_every_default() {
 #[test]
 fn mistakes_name_place_key_expectation_and_remedy() {
     let flag = |text: &str| Override::new("load.concurrency", text, Origin::Flag("-c")).expect("a known key");
-    assert_eq!(over(SMALLEST, &[flag("5")]).expect("valid").load.concurrency, 5);
+    assert_eq!(over(SMALLEST, &[flag("5")]).expect("valid").load.in_flight(), Some(5));
     let told = [
         with("load.concurency = 5"),
         with("load.concurrency = 0"),
@@ -141,4 +204,209 @@ fn mistakes_name_place_key_expectation_and_remedy() {
     profiles/x.toml: load: missing: set duration = "10s" or invocations = 500 in [load], or -z or -n, so that the run ends
     flag -c: load.concurrency: expected a whole number from 1 to 1000000, found 0
     "#);
+}
+
+/// The errors of an open load of this shape, whose files all hold `file`.
+fn open(lines: &str, file: &str) -> String {
+    let text = format!("why = \"a test\"\nrequest.input.text = \"Hello\"\n{lines}");
+    let read = &mut |_: &Path| Ok(file.to_owned());
+    let refused = Profile::parse_with("x.toml", &text, Vec::new(), read).expect_err("the load has a mistake");
+    refused.to_string().replace("\n", " | ")
+}
+
+#[test]
+fn loads_that_cannot_be_are_refused_with_what_to_write_instead() {
+    let trace = "load.trace.file = \"t.csv\"";
+    let told = [
+        open("load.rate = 0\nload.duration = \"9s\"", ""),
+        open("load.rate = -5\nload.duration = \"9s\"", ""),
+        open("load.rate = 2000000\nload.duration = \"9s\"", ""),
+        open("load.rate = \"fast\"\nload.duration = \"9s\"", ""),
+        open("load.rate = 5", ""),
+        open("load.rate = 5000\nload.duration = \"2h\"", ""),
+        open("load.rate = \"1/m\"\nload.arrival = \"poisson\"\nload.duration = \"5ms\"", ""),
+        open("load.rate = 5\nload.duration = \"9s\"\nload.ramp = \"1s\"", ""),
+        open("load.rate = 5\nload.duration = \"9s\"\nload.burst.size = 5\nload.burst.every = \"1s\"", ""),
+        open("load.rate = 5\nload.duration = \"9s\"\nload.arrival = \"gamma\"", ""),
+        open("load.rate = 5\nload.duration = \"9s\"\nload.burstiness = 2", ""),
+        open("load.rate = 5\nload.duration = \"9s\"\nload.in_flight = 5\nload.concurrency = 6", ""),
+        open("load.rate = 5\nload.duration = \"9s\"\nload.warmup = \"9s\"", ""),
+        open("load.rate = 5\nload.duration = \"9s\"\nrequest.id = \"t1\"", ""),
+        open("load.concurrency = 5\nload.duration = \"9s\"\nload.overflow = \"drop\"", ""),
+        open("load.burst.size = 5\nload.duration = \"9s\"", ""),
+        open("load.stage = [{ rate = 0, ramp = \"1m\" }, { rate = 0, hold = \"1m\" }]", ""),
+        open("load.stage = [{ rate = 5 }]", ""),
+        open("load.stage = [{ hold = \"1m\" }]", ""),
+        open("load.concurrency = 9\nload.duration = \"9s\"\nload.ramp = \"8s\"\nload.ramp_down = \"2s\"", ""),
+        open("load.concurrency = 9\nload.invocations = 9\nload.ramp_down = \"2s\"", ""),
+        open(trace, "at\n"),
+        open(trace, "at\n1.5\n2.5\n2.25\n"),
+        open(trace, "at\n1.5\nsoon\n"),
+        open(&format!("{trace}\nload.trace.column = \"when\""), "at\n1.5\n"),
+        open(&format!("{trace}\nload.arrival = \"poisson\""), "at\n1.5\n"),
+        open("load.series.file = \"s.csv\"", "rate\n0\n0\n"),
+        open("load.series.file = \"s.csv\"", "rate\n5\nfast\n"),
+        open("load.series.file = \"s.csv\"", "at,per_s\n5,5\n"),
+        open("load.plan = \"p.jsonl\"", "hello\n"),
+        with("feed.file = \"f.csv\""),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    x.toml:3: load.rate: expected a rate over 0 and up to 1000000 a second, such as 50, 0.5 or "90/m", found 0
+    x.toml:3: load.rate: expected a rate over 0 and up to 1000000 a second, such as 50, 0.5 or "90/m", found -5
+    x.toml:3: load.rate: expected a rate over 0 and up to 1000000 a second, such as 50, 0.5 or "90/m", found 2000000
+    x.toml:3: load.rate: expected a rate over 0 and up to 1000000 a second, such as 50, 0.5 or "90/m", found "fast"
+    x.toml: load: missing: set duration = "10s" or invocations = 500 in [load], or -z or -n, so that the run ends
+    x.toml:3: load.rate: about 36000000 starts are more than the 10000000 of one run; lower the rate, load.duration or load.invocations
+    x.toml:3: load.rate: nothing would start: the load ends after 5ms; raise load.duration, or the rate
+    x.toml:5: load.ramp: open load follows its rate; shape it with [[load.stage]], or remove it
+    x.toml:5: load.burst.size: load.rate says already when starts come; keep one of them
+    x.toml:5: load.arrival: gamma distributed gaps need a shape; set load.burstiness, such as 0.5
+    x.toml:5: load.burstiness: only gamma distributed gaps have a burstiness; set load.arrival = "gamma", or remove it
+    x.toml:5: load.in_flight: the in-flight limit is 5 here and 6 in load.concurrency; keep one of them
+    x.toml:5: load.warmup: 9s of warm-up leave nothing of a duration of 9s; warm-up is the first part of load.duration: make that longer
+    x.toml:5: request.id: one task takes its turns one after another, but the load is open; load it closed with load.concurrency = 1, or leave out the id so that each conversation gets a task of its own
+    x.toml:5: load.overflow: closed load starts a conversation when another has ended; set load.rate (-q) for open load, or remove it
+    x.toml:3: load.burst.size: bursts need a distance; set load.burst.every
+    x.toml:3: load.stage[0].rate: its rate is 0 throughout, so that it never starts anything; give it a rate over 0 for some time
+    x.toml:3: load.stage[0].rate: its rate is 0 throughout, so that it never starts anything; give it a rate over 0 for some time
+    x.toml: load.stage[0].rate: missing: each stage goes to a rate, as rate = 20
+    x.toml:6: load.ramp_down: 10s of ramps are longer than the duration of 9s, so that some conversations never start; shorten the ramps, or raise load.duration
+    x.toml:5: load.ramp_down: a load that ends with its count can't know when to begin to end; set load.duration instead of load.invocations
+    x.toml:3: load.trace.file: read t.csv: it has no rows
+    x.toml:3: load.trace.file: read t.csv: row 3 lies before the row above it: a trace goes forward in time
+    x.toml:3: load.trace.file: read t.csv: row 2: "soon" is no instant of at least 0
+    x.toml:3: load.trace.file: read t.csv: it has no column "when"
+    x.toml:4: load.arrival: load.trace.file says each instant itself; remove it, or give a rate
+    x.toml:3: load.series.file: its rate is 0 throughout, so that it never starts anything; give it a rate over 0 for some time
+    x.toml:3: load.series.file: read s.csv: row 2: "fast" is not a rate: write how many a second, such as 50 or 0.5, or with their time, such as 90/m
+    x.toml:3: load.series.file: read s.csv: it has no column "rate"
+    x.toml:3: load.plan: read p.jsonl: line 1: expected {"plimsoll_plan":1,…}, as plimsoll check --plan writes it
+    profiles/x.toml:5: feed.file: read f.csv: unsupported
+    "#);
+}
+
+#[test]
+fn a_flag_replaces_what_the_file_says_of_the_load() {
+    let closed = "why = \"a test\"\nload.concurrency = 50\nload.ramp = \"1s\"\nload.duration = \"9s\"\nrequest.input.text = \"Hello\"";
+    let flag = |key: &str, text: &str, flag: &'static str| Override::new(key, text, Origin::Flag(flag)).expect("known");
+    let rate = || flag("load.rate", "90/m", "-q");
+    let model = |text: &str, overrides: &[Override]| over(text, overrides).expect("valid").load.model;
+    let Model::Open { pacer, in_flight, overflow } = model(closed, &[rate()]) else { panic!("-q makes it open") };
+    assert_eq!((pacer.starts().nth(3), in_flight, overflow), (Some(2_000_000_000), None, Overflow::Queue));
+    let both = [rate(), flag("load.concurrency", "7", "-c")];
+    assert_eq!(over(closed, &both).expect("valid").load.in_flight(), Some(7), "-c beside -q is the limit");
+    let open = closed.replace("load.ramp = \"1s\"", "load.burst = { size = 5, every = \"1s\" }");
+    let Model::Open { pacer, in_flight, .. } = model(&open, &[rate()]) else { panic!("it is open") };
+    assert_eq!(
+        (pacer.starts().nth(1), in_flight),
+        (Some(666_666_666), None),
+        "-q replaces the file's bursts and limit"
+    );
+    let file_limit = model(&open, &[]);
+    assert!(matches!(file_limit, Model::Open { in_flight: Some(50), .. }), "in one file, they belong together");
+}
+
+#[test]
+fn a_trace_counts_from_its_first_row_and_is_scaled() {
+    let text = "why = \"a test\"\nrequest.input.text = \"Hello\"\nload.trace = { file = \"t.csv\", column = \"at\", unit = \"ms\", scale = 0.5 }";
+    let read = &mut |_: &Path| Ok("id,at\n1,1000\n2,1000.5\n3,1100\n".to_owned());
+    let profile = Profile::parse_with("x.toml", text, Vec::new(), read).expect("valid");
+    let Model::Open { pacer, .. } = &profile.load.model else { panic!("it is open") };
+    assert_eq!(pacer.starts().collect::<Vec<_>>(), [0, 250_000, 50_000_000]);
+    assert_eq!((profile.load.invocations, profile.load.duration_ns), (None, Some(50_000_001)));
+}
+
+#[test]
+fn a_matrix_spans_every_combination() {
+    let text = "[matrix]\nllm_model_name = [\"gpt 5\", \"opus\"]\nllm_reasoning_effort = [\"low\", \"high\"]";
+    let profile = Profile::parse("x.toml", &format!("{SMALLEST}{text}"), Vec::new()).expect("valid");
+    let told = profile.variants.iter().map(|variant| {
+        let request = &variant.request;
+        (variant.name.to_string(), request.llm_model_name.clone(), request.llm_reasoning_effort)
+    });
+    insta::assert_debug_snapshot!(told.collect::<Vec<_>>(), @r#"
+    [
+        (
+            "gpt-5_low",
+            Some(
+                "gpt 5",
+            ),
+            Some(
+                Low,
+            ),
+        ),
+        (
+            "gpt-5_high",
+            Some(
+                "gpt 5",
+            ),
+            Some(
+                High,
+            ),
+        ),
+        (
+            "opus_low",
+            Some(
+                "opus",
+            ),
+            Some(
+                Low,
+            ),
+        ),
+        (
+            "opus_high",
+            Some(
+                "opus",
+            ),
+            Some(
+                High,
+            ),
+        ),
+    ]
+    "#);
+    let told = [
+        with("[matrix]\nllm_reasoning_effort = [\"most\"]"),
+        with("[matrix]\nversion = []"),
+        with("[[variant]]\nname = \"a\"\n[[variant]]\nname = \"a\""),
+        with("[[variant]]\nversion = \"a\""),
+        with("[[variant]]\nname = \"a\"\n[matrix]\nversion = [\"1\"]"),
+        with("user.hang_up.share = 0.5"),
+        with("user.slow = { share = 2, bytes_per_s = \"1KiB\" }"),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    profiles/x.toml:6: matrix.llm_reasoning_effort: expected one of "low", "medium", "high", "xhigh", found "most"
+    profiles/x.toml:6: matrix.version: an empty list spans nothing; give it a value, or remove it
+    profiles/x.toml:6: variant[0].name: two variants are called "a"; give each a name of its own
+    profiles/x.toml: variant[0].name: missing: each variant has a name, as name = "…"
+    profiles/x.toml:6: variant[0].name: variants are listed in [[variant]] as well as spanned by [matrix]; keep one of them
+    profiles/x.toml:5: user.hang_up.share: a share over 0 needs user.hang_up.after; say when they hang up, such as after = "2s"
+    profiles/x.toml:5: user.slow.share: expected a number from 0 to 1, found 2
+    "#);
+}
+
+#[test]
+fn a_target_that_is_not_this_machine_needs_a_budget() {
+    let remote = format!("{SMALLEST}target.url = \"https://api.xpander.ai\"\ntarget.agent_id = \"a\"\n");
+    let flag = |key: &str, text: &str, flag: &'static str| Override::new(key, text, Origin::Flag(flag)).expect("known");
+    let (c, n) = (flag("load.concurrency", "2", "-c"), flag("load.invocations", "5", "-n"));
+    let permits = |text: &str, overrides: &[Override]| over(text, overrides).expect("valid").permits_load();
+    let refused = permits(&remote, &[]).expect_err("nobody has said how much");
+    insta::assert_snapshot!(refused, @"x: budget: missing: a target that is not this machine is loaded only within a budget: set invocations or duration, and in_flight, in [budget], or give -c with -n or -z");
+    assert!(permits(&remote, std::slice::from_ref(&c)).is_err() && permits(&remote, std::slice::from_ref(&n)).is_err());
+    permits(&remote, &[c, n]).expect("-c and -n are one");
+    permits(&format!("{remote}budget = {{ duration = \"1m\", in_flight = 2 }}"), &[]).expect("it has one");
+    for here in ["http://127.0.0.1:80", "http://localhost", "http://[::1]:8080", "mock"] {
+        permits(&remote.replace("https://api.xpander.ai", here), &[]).expect("it is this machine");
+    }
+    let told = [
+        with("load.concurrency = 5\nbudget.in_flight = 2"),
+        errors(&remote.replace("load.invocations = 1", "load.rate = 1\nload.duration = \"1m\"")),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @"
+    profiles/x.toml:5: load.concurrency: 5 conversations at a time are over budget.in_flight = 2; lower it, or raise the budget
+    profiles/x.toml:3: load.rate: the load starts 1.00 a second, over budget.rate = 15/m (the default for this host); lower the load, or set budget.rate to what the target allows
+    ");
+    let budget = over(&remote, &[]).expect("valid").budget;
+    assert_eq!(budget.rate.map(|rate| rate.to_string()).as_deref(), Some("15/m"));
+    assert_eq!(over(SMALLEST, &[]).expect("valid").budget.rate, None);
 }

@@ -35,6 +35,18 @@ pub(super) fn base(text: &str) -> Result<String, Fault> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// The host of a base URL that was accepted, without brackets.
+pub(super) fn host(url: &str) -> String {
+    let uri: Option<Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
+}
+
+/// Whether a base URL that was accepted leads to this machine.
+pub fn is_here(url: &str) -> bool {
+    crate::profile::is_this_machine(&host(url))
+}
+
 fn has_port(authority: &str) -> bool {
     // Colons inside the brackets are the IPv6 address's own.
     authority.rsplit(']').next().is_some_and(|behind| behind.contains(':'))

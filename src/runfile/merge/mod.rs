@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::bundle::{self, Bundle, INVOCATIONS};
 use super::difference::{Difference, differences};
-use super::run::{Harness, Part, Stamps};
+use super::run::{Harness, LeftTasks, Part, Stamps};
 use super::{Run, Status, hlog, invocations, readback, table};
 use crate::agent::Times;
 use crate::metrics::certificate::ArrivalClock;
@@ -245,6 +245,14 @@ fn harness(sources: &[Source]) -> Harness {
         machine_cpu: worst(|one| one.machine_cpu),
         steal: worst(|one| one.steal),
         lost_workers: all().map(|one| one.lost_workers).sum(),
+        budget_spent: all().find_map(|one| one.budget_spent),
+        holds: sum(|one| one.holds),
+        held_ns: sum(|one| one.held_ns),
+        tasks: LeftTasks {
+            left: sum(|one| one.tasks.left),
+            stopped: sum(|one| one.tasks.stopped),
+            why: all().find_map(|one| one.tasks.why.clone()),
+        },
         stamps: Stamps {
             // One part's stamps of user space are enough for the whole to be no better.
             clock: match all().all(|one| one.stamps.clock == ArrivalClock::Kernel) {
@@ -267,6 +275,7 @@ fn write_rows(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error> {
         let mut failed = Ok(());
         invocations::read(source.file(INVOCATIONS)?, |mut record: Record| {
             record.stamps = moved(&record.stamps, source.shift_ns);
+            record.conduct.admitted_ns = record.conduct.admitted_ns.map(|at_ns| at_ns + source.shift_ns);
             (record.server, record.task) = brought_forward(&record, source.pauses_ns);
             record.worker = record.worker.map(|worker| worker + source.worker_shift);
             if failed.is_ok() {

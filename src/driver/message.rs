@@ -1,0 +1,67 @@
+//! What a worker tells the dispatcher.
+
+use std::collections::BTreeMap;
+
+use crate::client::stamper::Figures;
+use crate::metrics::Record;
+use crate::metrics::recorder::{GapGroup, Parts};
+use crate::stats::Histogram;
+
+/// How far a worker is: counts since the run began, but for `in_flight`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Invocations taken up.
+    pub started: u64,
+    /// Of those, the ones that go on.
+    pub in_flight: u64,
+    /// Events seen.
+    pub events: u64,
+    /// Body bytes seen.
+    pub body_bytes: u64,
+    /// Time in flight of the invocations that have ended, in nanoseconds.
+    pub in_flight_ns: u64,
+    /// CPU time of the worker's thread, in nanoseconds; 0 where the system does not tell.
+    pub cpu_ns: u64,
+}
+
+impl Progress {
+    /// What several workers come to together.
+    pub fn sum<'p>(all: impl Iterator<Item = &'p Self>) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            started: sum.started + one.started,
+            in_flight: sum.in_flight + one.in_flight,
+            events: sum.events + one.events,
+            body_bytes: sum.body_bytes + one.body_bytes,
+            in_flight_ns: sum.in_flight_ns + one.in_flight_ns,
+            cpu_ns: sum.cpu_ns + one.cpu_ns,
+        })
+    }
+}
+
+/// What a worker tells the dispatcher.
+#[derive(Debug)]
+pub enum Message {
+    /// A planned start ended.
+    Finished(Box<Record>),
+    /// This task was left behind, and goes on at the agent.
+    Left(String),
+    /// How far it is.
+    Tick(u32, Progress),
+    /// A second of the run is over: its number, how far the worker is, and what it recorded in it.
+    Second(u32, u64, Progress, Parts),
+    /// The worker has ended in order.
+    Done(u32, Box<LastWord>),
+}
+
+/// What a worker leaves behind.
+#[derive(Debug)]
+pub struct LastWord {
+    /// How far it got.
+    pub progress: Progress,
+    /// What it had not handed over yet.
+    pub parts: Parts,
+    /// Its gaps by group of streams.
+    pub gap_groups: BTreeMap<GapGroup, Histogram>,
+    /// What its stamps are worth.
+    pub stamps: Figures,
+}

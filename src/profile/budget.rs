@@ -1,0 +1,37 @@
+//! What a run may cost at most, and whether a target may be loaded without saying so.
+
+use super::{Fault, Place, Problem, Problems, Profile};
+use crate::units::Rate;
+
+/// What a run may cost at most; it is stopped there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// Invocations that are started.
+    pub invocations: Option<u64>,
+    /// Time over which they are started, in nanoseconds.
+    pub duration_ns: Option<u64>,
+    /// Conversations at a time.
+    pub in_flight: Option<u32>,
+    /// How often something may be started, whatever the load asks for.
+    pub rate: Option<Rate>,
+    /// Whether the target's 429 (and its `Retry-After`) holds all starts up.
+    pub brake: bool,
+    /// Somebody has said how much this run may be: in `[budget]`, or with `-c` and one of `-n` and `-z`.
+    pub is_explicit: bool,
+}
+
+impl Profile {
+    /// Whether the load may be sent: a target that is not this machine needs a budget.
+    ///
+    /// # Errors
+    /// The target is somebody's, and nobody has said how much may be sent there.
+    pub fn permits_load(&self) -> Result<(), Problems> {
+        let Place::Url(url) = &self.target.place else { return Ok(()) };
+        if self.budget.is_explicit || super::wire::is_here(url) {
+            return Ok(());
+        }
+        let remedy = "a target that is not this machine is loaded only within a budget: set invocations or duration, and in_flight, in [budget], or give -c with -n or -z";
+        let problem = Problem { origin: None, key: "budget".into(), fault: Fault::Missing { remedy } };
+        Err(Problems { file: self.name.clone(), list: vec![problem] })
+    }
+}

@@ -1,0 +1,115 @@
+//! Open load: which of the ways to say when its starts come holds, and what it says.
+
+use super::ReadFile;
+use super::form::Form;
+use super::rows;
+use crate::pacer::{Arrival, Error, Pacer, Stretch};
+use crate::seed::Seed;
+use crate::units::Rate;
+
+/// The ways to say when the starts of an open load come, each by the key that it can't be without.
+const WAYS: [&str; 6] =
+    ["load.rate", "load.stage[0].rate", "load.burst.size", "load.series.file", "load.trace.file", "load.plan"];
+
+/// Keys that only open load has.
+const OPEN_ONLY: [&str; 4] = ["load.arrival", "load.burstiness", "load.in_flight", "load.overflow"];
+
+/// The way that holds: of several, the one that stands highest; none for closed load.
+pub(super) fn way(form: &mut Form) -> Option<&'static str> {
+    let written: Vec<_> = WAYS.into_iter().filter(|key| form.rank(key) > 0).collect();
+    let highest = written.iter().map(|key| form.rank(key)).max().unwrap_or(0);
+    let mut best = written.into_iter().filter(|key| form.rank(key) == highest);
+    let way = best.next();
+    if let (Some(way), Some(other)) = (way, best.next()) {
+        let reason = format!("{way} says already when starts come");
+        form.contradiction(other, reason, "keep one of them");
+    }
+    if way.is_none() {
+        for key in OPEN_ONLY.into_iter().filter(|key| form.rank(key) > 0).collect::<Vec<_>>() {
+            let reason = "closed load starts a conversation when another has ended".to_owned();
+            form.contradiction(key, reason, "set load.rate (-q) for open load, or remove it");
+        }
+    }
+    way
+}
+
+/// What the way says; what is wrong is noted in the form. A plan's file is read by the caller.
+pub(super) fn pacer(form: &mut Form, way: &'static str, seed: Seed, read: ReadFile<'_>) -> Option<Pacer> {
+    let arrival = arrival(form, way);
+    let made = match way {
+        "load.rate" => Pacer::steady(form.rate("load.rate")?, arrival, seed),
+        "load.burst.size" => {
+            let (size, every_ns) = (form.number("load.burst.size")?, form.number("load.burst.every"));
+            if every_ns.is_none() && form.clean("load.burst.every") {
+                form.contradiction(way, "bursts need a distance".to_owned(), "set load.burst.every");
+                return None;
+            }
+            Pacer::bursts(size, every_ns?)
+        }
+        "load.trace.file" => Pacer::trace(&rows::trace(form, read)?),
+        "load.series.file" => {
+            let length_ns = form.number_or_default("load.series.step");
+            let rates = rows::series(form, read)?;
+            let flat = |rate: &Rate| Stretch { from: *rate, to: *rate, length_ns };
+            Pacer::changing(&rates.iter().map(flat).collect::<Vec<_>>(), arrival, seed)
+        }
+        _ => Pacer::changing(&stages(form)?, arrival, seed),
+    };
+    made.map_err(|error| refuse(form, way, &error)).ok()
+}
+
+/// The ramp and the hold of each stage; the first comes from 0.
+fn stages(form: &Form) -> Option<Vec<Stretch>> {
+    let mut before = Rate::per_s(0.0).expect("0 is a rate");
+    let mut stretches = Vec::new();
+    for index in 0..form.len("load.stage") {
+        let key = |name: &str| format!("load.stage[{index}].{name}");
+        let to = form.rate(&key("rate"))?;
+        stretches.push(Stretch { from: before, to, length_ns: form.number(&key("ramp"))? });
+        stretches.push(Stretch { from: to, to, length_ns: form.number(&key("hold"))? });
+        before = to;
+    }
+    stretches.retain(|stretch| stretch.length_ns > 0);
+    Some(stretches)
+}
+
+/// How starts lie around their rate, where there is a rate.
+fn arrival(form: &mut Form, way: &'static str) -> Arrival {
+    let has_rate = matches!(way, "load.rate" | "load.stage[0].rate" | "load.series.file");
+    let written = form.rank("load.arrival") >= form.rank(way);
+    if !has_rate {
+        if written {
+            let reason = format!("{way} says each instant itself");
+            form.contradiction("load.arrival", reason, "remove it, or give a rate");
+        }
+        return Arrival::Constant;
+    }
+    let word = form.text("load.arrival");
+    let shape = form.amount("load.burstiness");
+    if word.as_deref() != Some("gamma") && shape.is_some() {
+        let reason = "only gamma distributed gaps have a burstiness".to_owned();
+        form.contradiction("load.burstiness", reason, "set load.arrival = \"gamma\", or remove it");
+    }
+    match (word.as_deref(), shape) {
+        (Some("poisson"), _) => Arrival::Poisson,
+        (Some("gamma"), Some(shape)) => Arrival::Gamma { shape },
+        (Some("gamma"), None) => {
+            if form.clean("load.burstiness") {
+                let reason = "gamma distributed gaps need a shape".to_owned();
+                form.contradiction("load.arrival", reason, "set load.burstiness, such as 0.5");
+            }
+            Arrival::Poisson
+        }
+        _ => Arrival::Constant,
+    }
+}
+
+/// Notes why there is no such load.
+pub(super) fn refuse(form: &mut Form, way: &'static str, error: &Error) {
+    let remedy = match error {
+        Error::NeverStarts => "give it a rate over 0 for some time",
+        Error::EmptyTrace => "give it at least one row",
+        _ => "correct it, or remove it for closed load",
+    };
+    form.contradiction(way, error.to_string(), remedy);
+}

@@ -1,0 +1,128 @@
+//! `[[variant]]` and `[matrix]`: what is compared within one run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::document::{Node, Value};
+use super::form::Form;
+use super::problem::Origin;
+use super::{keys, kind};
+use crate::agent::Request;
+use crate::profile::{BASE_VARIANT, Target, Variant};
+
+/// What a matrix can span, in the order of the names.
+const AXES: [&str; 5] = ["llm_model_provider", "llm_model_name", "llm_reasoning_effort", "think_mode", "version"];
+
+/// The most variants of one run: what a person can still read.
+const VARIANTS_MAX: usize = 64;
+
+/// Reads the variants; what is wrong is noted in the form.
+pub(super) fn read(form: &mut Form, request: &Request, target: &Target) -> Vec<Variant> {
+    let listed: Vec<_> = (0..form.len("variant")).map(|index| overrides(form, index)).collect();
+    let spanned = matrix(form);
+    if !listed.is_empty() && !spanned.is_empty() {
+        let reason = "variants are listed in [[variant]] as well as spanned by [matrix]".to_owned();
+        form.contradiction("variant[0].name", reason, "keep one of them");
+    }
+    let all = if listed.is_empty() { spanned } else { listed };
+    if all.is_empty() {
+        return vec![variant(BASE_VARIANT, Map::new(), request, target)];
+    }
+    let mut names = BTreeSet::new();
+    let mut variants = Vec::new();
+    for (name, fields) in all {
+        if !names.insert(name.clone()) {
+            let reason = format!("two variants are called {name:?}");
+            form.contradiction("variant[0].name", reason, "give each a name of its own");
+        }
+        variants.push(variant(&name, fields, request, target));
+    }
+    if variants.len() > VARIANTS_MAX {
+        let reason = format!("{} variants are more than the {VARIANTS_MAX} of one run", variants.len());
+        form.contradiction("variant[0].name", reason, "compare fewer at a time");
+    }
+    variants
+}
+
+/// The name of a listed variant, and what it overrides.
+fn overrides(form: &Form, index: usize) -> (String, Map<String, Json>) {
+    let section = format!("variant[{index}]");
+    let mut fields = match form.section(&section) {
+        Json::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let name = fields.remove("name").and_then(|name| name.as_str().map(str::to_owned));
+    // A variant without a name has its problem noted already.
+    (name.unwrap_or_else(|| section.clone()), fields)
+}
+
+/// Every combination of the lists under `matrix`.
+fn matrix(form: &mut Form) -> Vec<(String, Map<String, Json>)> {
+    let mut all: Vec<(Vec<String>, Map<String, Json>)> = vec![(Vec::new(), Map::new())];
+    for axis in AXES {
+        let key = format!("matrix.{axis}");
+        if form.origin(&key).is_none() {
+            continue;
+        }
+        let values = form.texts(&key);
+        if values.is_empty() {
+            form.contradiction(&key, "an empty list spans nothing".to_owned(), "give it a value, or remove it");
+        }
+        refuse_words(form, &key, axis, &values);
+        all = all
+            .iter()
+            .flat_map(|(names, fields)| {
+                values.iter().map(|value| {
+                    let mut fields = fields.clone();
+                    fields.insert(axis.to_owned(), Json::from(value.as_str()));
+                    ([&names[..], std::slice::from_ref(value)].concat(), fields)
+                })
+            })
+            .collect();
+    }
+    all.retain(|(names, _)| !names.is_empty());
+    all.into_iter().map(|(names, fields)| (name_of(&names), fields)).collect()
+}
+
+/// Each value must be one that the variants' own key takes.
+fn refuse_words(form: &mut Form, key: &str, axis: &str, values: &[String]) {
+    let kind = keys::find(&format!("variant[].{axis}")).expect("each axis is a variant's key").kind;
+    let origin = form.origin(key).cloned();
+    for value in values {
+        let node = Node { origin: Origin::Set, value: Value::Text(value.clone()) };
+        if let Err(fault) = kind.read(&node) {
+            form.report(origin.as_ref(), key, fault);
+        }
+    }
+}
+
+/// The values as a name that is safe in a path.
+fn name_of(values: &[String]) -> String {
+    let safe = |c: char| if kind::is_name(&c.to_string()) || c == '.' { c } else { '-' };
+    values.join("_").chars().map(safe).collect()
+}
+
+/// The variant: the request with its overrides put in.
+fn variant(name: &str, mut fields: Map<String, Json>, request: &Request, target: &Target) -> Variant {
+    let mut text = |field: &str| fields.remove(field).and_then(|value| value.as_str().map(str::to_owned));
+    let (agent_id, version) = (text("agent_id"), text("version"));
+    let extra = fields.remove("extra");
+    let mut body = serde_json::to_value(request).expect("a request has string keys and finite numbers only");
+    for (field, value) in fields {
+        body[field] = value;
+    }
+    // What could not be a request has its problem noted already.
+    let mut changed: Request = serde_json::from_value(body).unwrap_or_else(|_| request.clone());
+    changed.extra.clone_from(&request.extra);
+    if let Some(Json::Object(more)) = extra {
+        changed.extra.extend(more);
+    }
+    Variant {
+        name: Arc::from(name),
+        request: changed,
+        agent_id: agent_id.unwrap_or_else(|| target.agent_id.clone()),
+        version: version.or_else(|| target.version.clone()),
+    }
+}

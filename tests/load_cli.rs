@@ -1,0 +1,132 @@
+//! The binary's ways to load: open load, plans that are written and replayed, budgets, people who hang up.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The mock's shortest stream: what is tested here is everything around it.
+const FAST: [&str; 6] = ["--set", "mock.first_chunk=5ms", "--set", "mock.chunks=3", "--set", "mock.gap=1ms"];
+
+fn output(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_plimsoll")).args(args).env_clear().stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A run against the embedded mock: how it ended, its `run.json` and its rows.
+fn run(more: &[&str]) -> (Output, Value, Vec<Vec<String>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let args: Vec<&str> =
+        ["run", "--quiet", "--out", out].into_iter().chain(FAST).chain(more.iter().copied()).collect();
+    let ended = output(&args);
+    let mut entries = fs::read_dir(folder.path()).unwrap();
+    let bundle: PathBuf = entries.next().expect("the run made a bundle").unwrap().path();
+    let run = serde_json::from_str(&fs::read_to_string(bundle.join("run.json")).unwrap()).unwrap();
+    (ended, run, rows(&bundle))
+}
+
+fn rows(bundle: &Path) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_path(bundle.join("invocations.csv")).unwrap();
+    let columns: Vec<_> = ["plan_index", "variant", "outcome", "intended_ns", "started_ns", "conversation"]
+        .iter()
+        .map(|name| reader.headers().unwrap().iter().position(|column| column == *name).unwrap())
+        .collect();
+    let row = |row: csv::StringRecord| columns.iter().map(|at| row[*at].to_owned()).collect();
+    let mut rows: Vec<Vec<String>> = reader.records().map(|record| row(record.unwrap())).collect();
+    rows.sort_by_key(|row| row[0].parse::<u64>().unwrap());
+    rows
+}
+
+/// The intended instants, counted from the first.
+fn instants(rows: &[Vec<String>]) -> Vec<u64> {
+    let at: Vec<u64> = rows.iter().map(|row| row[3].parse().unwrap()).collect();
+    at.iter().map(|at_ns| at_ns - at[0]).collect()
+}
+
+#[test]
+fn with_a_rate_starts_follow_the_clock() {
+    let (ended, run, rows) = run(&["-q", "200", "-n", "30"]);
+    assert!(matches!(ended.status.code(), Some(0 | 8)), "{}", text(&ended.stderr));
+    assert_eq!(run["status"], "done");
+    assert_eq!(instants(&rows), (0..30).map(|index| index * 5_000_000).collect::<Vec<_>>());
+    let early = rows.iter().filter(|row| row[4].parse::<u64>().unwrap() < row[3].parse().unwrap()).count();
+    assert_eq!(early, 0, "nothing starts before its instant");
+}
+
+#[test]
+fn a_plan_that_was_written_is_replayed_by_another_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.jsonl");
+    let plan = path.to_str().unwrap();
+    let variants = "variant=[{ name = \"low\", llm_reasoning_effort = \"low\" }, { name = \"high\", llm_reasoning_effort = \"high\" }]";
+    let shape = ["--set", "load.arrival=poisson", "-q", "400", "-n", "40"];
+    let args = [&["check", "--plan", plan, "--set", variants][..], &shape].concat();
+    let checked = output(&args);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 42, "a head, forty starts, a foot");
+    let (_, first, first_rows) = run(&[&["--set", variants][..], &shape].concat());
+    let (_, second, second_rows) = run(&["--set", variants, "--replay", plan]);
+    assert_eq!(first["plan_hash"], second["plan_hash"]);
+    assert!(text(&checked.stdout).contains(first["plan_hash"].as_str().unwrap()));
+    assert_eq!(instants(&first_rows), instants(&second_rows));
+    let variants = |rows: &[Vec<String>]| rows.iter().map(|row| row[1].clone()).collect::<Vec<_>>();
+    assert_eq!(variants(&first_rows), variants(&second_rows));
+    assert!(
+        variants(&first_rows).chunks(2).all(|block| block.contains(&"low".into()) && block.contains(&"high".into()))
+    );
+}
+
+#[test]
+fn the_budget_stops_the_run_with_code_5_and_every_planned_start_has_its_row() {
+    let (ended, run, rows) = run(&["-c", "2", "-n", "20", "--set", "budget.invocations=7"]);
+    assert_eq!(ended.status.code(), Some(5), "{}", text(&ended.stderr));
+    assert_eq!(run["status"], "budget_spent");
+    let count = |outcome: &str| rows.iter().filter(|row| row[2] == outcome).count();
+    assert_eq!((count("completed"), count("not_started")), (7, 13));
+    let screen = text(&ended.stdout);
+    assert!(screen.contains("the run was stopped by budget.invocations = 7"), "{screen}");
+}
+
+#[test]
+fn tasks_that_people_hang_up_on_are_stopped() {
+    let slow =
+        ["--set", "mock.first_chunk=5s", "--set", "user.hang_up={ share = 1, after = \"50ms\" }", "-c", "3", "-n", "6"];
+    let (ended, stopped, rows) = run(&slow);
+    assert_eq!(ended.status.code(), Some(4), "nobody waited for an answer: {}", text(&ended.stderr));
+    assert!(rows.iter().all(|row| row[2] == "abandoned"));
+    let tasks = &stopped["harness"]["tasks"];
+    assert_eq!((tasks["left"].as_u64(), tasks["stopped"].as_u64()), (Some(6), Some(6)), "{tasks}");
+    let (ended, left, _) = run(&[&slow[..], &["--set", "target.stop_tasks=false"]].concat());
+    let tasks = &left["harness"]["tasks"];
+    assert_eq!((tasks["left"].as_u64(), tasks["stopped"].as_u64()), (Some(6), Some(0)));
+    let screen = text(&ended.stdout);
+    assert!(screen.contains("6 of 6 tasks that the run left behind were not stopped"), "{screen}");
+}
+
+#[test]
+fn a_target_elsewhere_is_not_loaded_without_a_budget() {
+    let elsewhere = ["--url", "https://agents.example.com", "--agent", "a"];
+    for command in ["run", "check"] {
+        let refused = output(&[&[command][..], &elsewhere].concat());
+        assert_eq!(refused.status.code(), Some(2));
+        let told = text(&refused.stderr);
+        assert!(told.contains("loaded only within a budget"), "{told}");
+    }
+    let checked = output(&[&["check"][..], &elsewhere, &["-c", "2", "-n", "10"]].concat());
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+}
+
+#[test]
+fn without_a_file_that_the_profile_names_nothing_is_sent() {
+    let refused = output(&["run", "--set", "load.trace.file=no/such.csv"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let told = text(&refused.stderr);
+    assert!(told.contains("load.trace.file: read no/such.csv: No such file"), "{told}");
+}
