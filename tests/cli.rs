@@ -318,7 +318,8 @@ fn what_can_not_be_run_is_said_with_its_remedy() {
     let unreachable = refused(&closed, 3);
     assert!(unreachable.contains("reach http://ADDRESS: Connection refused"), "{unreachable}");
     let told: String = [
-        &["run", "--url", "https://api.xpander.ai", "--agent", "a1", "-n", "1"][..],
+        &["run", "--url", "https://api.xpander.ai", "--agent", "a1", "-c", "1", "-n", "1"][..],
+        &["run", "--url", "https://api.xpander.ai", "--agent", "a1", "-n", "1"],
         &["run", "--url", "https://api.xpander.ai", "-n", "1"],
         &["run", "--url", "ftp://x", "--agent", "a1"],
         &["run", "--agent", "a/b"],
@@ -338,6 +339,7 @@ fn what_can_not_be_run_is_said_with_its_remedy() {
     .concat();
     insta::assert_snapshot!(told, @r#"
     error: failed to go on: find the API key for api.xpander.ai: the environment variable XPANDER_API_KEY is missing or empty; set it, or name a file with target.key_file
+    error: quickstart: budget: missing: a target that is not this machine is loaded only within a budget: set invocations or duration, and in_flight, in [budget], or give -c with -n or -z
     error: quickstart: target.agent_id: missing: name the agent to invoke, as agent_id = "…" in [target] or with --agent
     error: flag --url: target.url: expected "mock" or a base URL such as "https://api.xpander.ai", that starts with http:// or https://, found "ftp://x"
     error: flag --agent: target.agent_id: expected up to 200 letters, digits, '-', '_', '.' or '~' in quotes (no slash, no space, not ".."), found "a/b"

@@ -3,6 +3,8 @@
 //! It is not measured, so it runs on reqwest.
 
 use hyper::header::HeaderName;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::preflight::{self, Error};
 use super::target::{Base, Key};
@@ -46,7 +48,7 @@ impl Stopper {
     }
 
     /// Stops every task that comes, until no more can come.
-    pub async fn stop_all(self, mut tasks: tokio::sync::mpsc::UnboundedReceiver<String>) -> Stopped {
+    pub async fn stop_all(self, mut tasks: UnboundedReceiver<String>) -> Stopped {
         let mut all = Stopped::default();
         while let Some(task) = tasks.recv().await {
             match self.stop(&task).await {
@@ -83,7 +85,10 @@ impl Stopper {
     }
 }
 
+/// What RFC 3986 does not call unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A task id, which the agent chose, as one segment of a path.
-fn percent(task: &str) -> percent_encoding::PercentEncode<'_> {
-    percent_encoding::utf8_percent_encode(task, percent_encoding::NON_ALPHANUMERIC)
+fn percent(task: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(task, RESERVED)
 }

@@ -23,7 +23,8 @@ impl Shared {
     async fn slot(self: Rc<Self>, number: u32, of: u32) {
         let (mut free_ns, stop_ns) = self.worker.window.slot(number, of);
         let mut slot = self.worker.client.slot(&self.stamper);
-        while self.may_start(free_ns, stop_ns) {
+        // A budget that ends when there is nothing left to do has stopped nothing.
+        while !self.worker.control.all_taken() && self.may_start(free_ns, stop_ns) {
             let Some(conversation) = self.worker.control.take_conversation() else { return };
             let first = First::When { free_ns };
             let Some(next_ns) = self.conversation(&mut slot, conversation, first, stop_ns).await else { return };

@@ -80,6 +80,11 @@ impl Control {
         self.conversations.is_none_or(|all| taken < all).then_some(taken)
     }
 
+    /// Whether all conversations of a closed load have been taken up.
+    pub fn all_taken(&self) -> bool {
+        self.conversations.is_some_and(|all| self.next_conversation.load(Ordering::Relaxed) >= all)
+    }
+
     /// The places for conversations that an open load has.
     #[must_use]
     pub fn in_flight(&self) -> Option<&Arc<Semaphore>> {

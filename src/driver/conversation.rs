@@ -296,3 +296,19 @@ fn retry_after_ns(headers: &HeaderMap) -> u64 {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     seconds.map_or(HOLD_NS, |seconds| seconds.saturating_mul(NS_PER_S)).min(HOLD_MAX_NS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_after_is_heeded_within_bounds() {
+        let told = |value: &str| {
+            let headers = [(RETRY_AFTER, value.parse().expect("a header"))];
+            retry_after_ns(&HeaderMap::from_iter(headers)) / NS_PER_S
+        };
+        assert_eq!([told("0"), told("30"), told(" 7 "), told("999999999999")], [0, 30, 7, 600]);
+        assert_eq!(told("Fri, 31 Dec 1999 23:59:59 GMT"), 1);
+        assert_eq!(retry_after_ns(&HeaderMap::new()), HOLD_NS);
+    }
+}

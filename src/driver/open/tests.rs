@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::driver::Spent;
-use crate::driver::tests::{Simulated, exact, simulate};
+use crate::driver::tests::{Simulated, exact, parse, simulate};
 use crate::metrics::certificate::{BUDGET_HELD, LIMIT_REACHED, Reason};
 use crate::metrics::{Metric, Outcome, Record, Series, Verdict, Warning};
-use crate::profile::{Plan, Profile};
+use crate::profile::Plan;
 use crate::units::{NS_PER_MS, NS_PER_S};
 
 /// Every start that was made: within tokio's grid after its instant, and never before it.
@@ -32,8 +32,7 @@ fn intended(run: &Simulated) -> Vec<u64> {
 }
 
 fn planned(profile: &str) -> Vec<u64> {
-    let profile = Profile::parse("sim.toml", profile, Vec::new()).expect("valid");
-    Plan::new(&profile).starts().expect("it is open").collect()
+    Plan::new(&parse(profile)).starts().expect("it is open").collect()
 }
 
 #[test]
@@ -45,10 +44,12 @@ fn every_open_load_keeps_its_instants_for_any_number_of_workers() {
         "load.rate = 100\nload.arrival = \"gamma\"\nload.burstiness = 0.3\nload.duration = \"3s\"",
         "load.stage = [{ rate = 80, ramp = \"2s\" }, { rate = 80, hold = \"1s\" }, { rate = 5, ramp = \"1s\" }]",
         "load.burst = { size = 25, every = \"700ms\" }\nload.duration = \"3s\"",
+        "load.series = { file = \"series.csv\", step = \"2s\" }",
+        "load.trace = { file = \"trace.csv\", column = \"at\", scale = 2 }",
     ] {
         let profile = exact(load, "");
         let plan = planned(&profile);
-        assert!(plan.len() >= 20, "{load}");
+        assert!(plan.len() >= 4, "{load}");
         for workers in [1, 3] {
             let run = simulate(&profile, workers, &[]);
             assert_eq!(intended(&run), plan, "{load}");
@@ -57,6 +58,16 @@ fn every_open_load_keeps_its_instants_for_any_number_of_workers() {
             assert_eq!(missed(&run), (0, 0), "{load}");
         }
     }
+}
+
+#[test]
+fn traces_and_series_come_out_to_the_nanosecond() {
+    let trace = "load.trace = { file = \"trace.csv\", column = \"at\", scale = 2 }";
+    assert_eq!(planned(&exact(trace, "")), [0, 500_000_000, 500_000_000, 3_000_000_002]);
+    let series = planned(&exact("load.series = { file = \"series.csv\", step = \"2s\" }", ""));
+    assert_eq!(series[..3], [0, 50_000_000, 100_000_000]);
+    // Forty in the first two seconds, none in the next two, then every 21.978 ms.
+    assert_eq!((series[39], series[40], series[41], series.len()), (1_950_000_000, 4_000_000_000, 4_021_978_022, 131));
 }
 
 #[test]
@@ -133,7 +144,7 @@ fn conversations_of_an_open_load_go_on_turn_after_turn() {
     let profile = exact(load, "").replace("request.input.text = \"Hello\"\n", "");
     let run = simulate(&profile, 2, &[]);
     assert_eq!(run.outcomes(), vec!["completed"; 9]);
-    let plan = Plan::new(&Profile::parse("sim.toml", &profile, Vec::new()).expect("valid"));
+    let plan = Plan::new(&parse(&profile));
     for conversation in 0..3 {
         let turns = [0, 1, 2].map(|turn| run.row(conversation * 3 + turn));
         assert_eq!(turns[0].stamps.intended_ns, conversation * NS_PER_S / 2);
@@ -218,6 +229,13 @@ fn the_budget_stops_the_run_where_it_ends() {
     let ledger = &run.ended.ledger;
     assert_eq!((ledger.planned, ledger.of(Outcome::Completed), ledger.of(Outcome::NotStarted)), (50, 10, 40));
     assert!(run.ended.end_ns < 1_400 * NS_PER_MS, "the run does not wait for the end of its plan");
+    let late = "load.concurrency = 1\nload.invocations = 3\nbudget.duration = \"1s\"";
+    let done = simulate(&exact(late, ""), 1, &[]);
+    assert_eq!(
+        (done.ended.spent, done.ended.ledger.of(Outcome::Completed)),
+        (None, 3),
+        "the third one ends at 1,020 ms"
+    );
     let enough = simulate(&exact("load.concurrency = 2\nload.invocations = 5\nbudget.invocations = 5", ""), 2, &[]);
     assert_eq!((enough.ended.spent, enough.ended.ledger.of(Outcome::Completed)), (None, 5), "the plan was done");
 }
