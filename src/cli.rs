@@ -201,7 +201,7 @@ pub struct MockArgs {
 /// A profile and what overrides it.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
-    /// A profile's file, or a built-in one: quickstart (when absent), chat, tools, soak.
+    /// A profile's file, or a built-in one: quickstart (when absent), chat, tools, open, soak.
     pub profile: Option<PathBuf>,
     /// Base URL of the agents' API, such as https://api.xpander.ai.
     #[arg(long)]

@@ -96,13 +96,23 @@ fn the_budget_stops_the_run_with_code_5_and_every_planned_start_has_its_row() {
 
 #[test]
 fn tasks_that_people_hang_up_on_are_stopped() {
-    let slow =
-        ["--set", "mock.first_chunk=5s", "--set", "user.hang_up={ share = 1, after = \"50ms\" }", "-c", "3", "-n", "6"];
+    let slow = [
+        "--set",
+        "mock.first_chunk=5s",
+        "--set",
+        "user.hang_up={ share = 1, after = \"300ms\" }",
+        "-c",
+        "3",
+        "-n",
+        "6",
+    ];
     let (ended, stopped, rows) = run(&slow);
     assert_eq!(ended.status.code(), Some(4), "nobody waited for an answer: {}", text(&ended.stderr));
     assert!(rows.iter().all(|row| row[2] == "abandoned"));
     let tasks = &stopped["harness"]["tasks"];
-    assert_eq!((tasks["left"].as_u64(), tasks["stopped"].as_u64()), (Some(6), Some(6)), "{tasks}");
+    // On a busy machine one may hang up before it knows what to stop, and that is said.
+    assert_eq!(tasks["left"], 6, "{tasks}");
+    assert!(tasks["stopped"] == 6 || tasks["why"] == "some before their id had come", "{tasks}");
     let (ended, left, _) = run(&[&slow[..], &["--set", "target.stop_tasks=false"]].concat());
     let tasks = &left["harness"]["tasks"];
     assert_eq!((tasks["left"].as_u64(), tasks["stopped"].as_u64()), (Some(6), Some(0)));

@@ -122,7 +122,7 @@ fn load(
     runtime: &Runtime,
     local: &LocalSet,
     (stopper, quiet): (Option<Stopper>, bool),
-) -> anyhow::Result<(Ended, Stopped)> {
+) -> anyhow::Result<(Ended, Option<Stopped>)> {
     let mut progress = Progress::new(quiet);
     let ended = local.block_on(runtime, async {
         let stops = signals::listen()?;
@@ -144,9 +144,9 @@ fn load(
             // Without a sender, the stopper ends when it has stopped what it was given.
             Some((give, stopping)) => {
                 drop(give);
-                stopping.await?
+                Some(stopping.await?)
             }
-            None => Stopped::default(),
+            None => None,
         };
         anyhow::Ok((ended?, stopped))
     });
@@ -181,7 +181,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
     }
 }
 
-fn harness(ended: Ended, stopped: Stopped) -> Harness {
+fn harness(ended: Ended, stopped: Option<Stopped>) -> Harness {
     Harness {
         budget_spent: ended.spent.map(|spent| match spent {
             Spent::Invocations(count) => BudgetPart::Invocations(count),
@@ -189,7 +189,7 @@ fn harness(ended: Ended, stopped: Stopped) -> Harness {
         }),
         holds: ended.holds.count,
         held_ns: ended.holds.held_ns,
-        tasks: LeftTasks { left: ended.tasks_left, stopped: stopped.stopped, why: stopped.why },
+        tasks: left_tasks(&ended, stopped),
         end_ns: ended.end_ns,
         planned: ended.ledger.planned,
         started: ended.progress.started,
@@ -203,6 +203,12 @@ fn harness(ended: Ended, stopped: Stopped) -> Harness {
         lost_workers: ended.lost_workers,
         stamps: stamps(&ended.stamps),
     }
+}
+
+fn left_tasks(ended: &Ended, stopped: Option<Stopped>) -> LeftTasks {
+    let nameless = || (ended.tasks_unnamed > 0).then(|| "some before their id had come".to_owned());
+    let (stopped, why) = stopped.map_or((0, None), |tasks| (tasks.stopped, tasks.why.or_else(nameless)));
+    LeftTasks { left: ended.tasks_left, stopped, why }
 }
 
 fn stamps(figures: &Figures) -> Stamps {

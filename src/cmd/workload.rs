@@ -8,10 +8,11 @@ use crate::profile::{Origin, Override, Problem, Problems, Profile};
 use anyhow::{Context, bail};
 
 /// The profiles that are built in, by name; the first one holds when none is named.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("quickstart", include_str!("../../profiles/quickstart.toml")),
     ("chat", include_str!("../../profiles/chat.toml")),
     ("tools", include_str!("../../profiles/tools.toml")),
+    ("open", include_str!("../../profiles/open.toml")),
     ("soak", include_str!("../../profiles/soak.toml")),
 ];
 

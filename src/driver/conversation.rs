@@ -79,7 +79,7 @@ impl Shared {
             task_id.clone_from(&record.task_id);
             let goes_on = !resumed || plan.goes_on() && turn + 1 < turns && record.outcome != Outcome::Cut;
             if !goes_on && is_left(&record) {
-                record.task_id.iter().for_each(|task| self.send(Message::Left(task.clone())));
+                self.send(Message::Left(record.task_id.clone()));
             }
             self.send(Message::Finished(Box::new(record)));
             if !goes_on {
@@ -215,7 +215,8 @@ const CUT: (Outcome, &str) = (Outcome::Cut, "the run's drain ended first");
 
 /// Whether the task goes on at the agent, for all that is known: it was this side that let go of the stream.
 fn is_left(record: &Record) -> bool {
-    record.stamps.finished_ns.is_none()
+    record.stamps.sent_ns.is_some()
+        && record.stamps.finished_ns.is_none()
         && matches!(
             record.outcome,
             Outcome::Cut

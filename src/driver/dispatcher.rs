@@ -74,6 +74,8 @@ pub struct Ended {
     pub holds: Holds,
     /// Tasks that were left behind.
     pub tasks_left: u64,
+    /// Of those, the ones whose id had not come.
+    pub tasks_unnamed: u64,
     /// Workers that died; their invocations in flight have no row, or one as not started.
     pub lost_workers: u32,
 }
@@ -125,6 +127,7 @@ pub struct Dispatcher<'a> {
     stopped_ns: Option<u64>,
     left: Option<UnboundedSender<String>>,
     tasks_left: u64,
+    tasks_unnamed: u64,
 }
 
 impl std::fmt::Debug for Dispatcher<'_> {
@@ -158,6 +161,7 @@ impl<'a> Dispatcher<'a> {
             stopped_ns: None,
             left: None,
             tasks_left: 0,
+            tasks_unnamed: 0,
         }
     }
 
@@ -222,8 +226,11 @@ impl<'a> Dispatcher<'a> {
         match message {
             Message::Left(task) => {
                 self.tasks_left += 1;
+                self.tasks_unnamed += u64::from(task.is_none());
                 // Nobody may be there to stop it: the profile says so.
-                self.left.iter().for_each(|left| drop(left.send(task.clone())));
+                if let (Some(left), Some(task)) = (&self.left, task) {
+                    let _ = left.send(task);
+                }
                 Ok(())
             }
             Message::Finished(record) => self.finished(&record),
@@ -298,6 +305,7 @@ impl<'a> Dispatcher<'a> {
             spent: self.control.spent(),
             holds: self.control.holds(),
             tasks_left: self.tasks_left,
+            tasks_unnamed: self.tasks_unnamed,
             worker_cpu: self.latest.values().map(share).collect(),
             machine_cpu: machine::cpu_ticks().zip(self.ticks).and_then(|(now, then)| now.since(then)),
             progress: Progress::sum(self.latest.values()),

@@ -43,8 +43,8 @@ impl Progress {
 pub enum Message {
     /// A planned start ended.
     Finished(Box<Record>),
-    /// This task was left behind, and goes on at the agent.
-    Left(String),
+    /// This task was left behind, and goes on at the agent; its id may not have come yet.
+    Left(Option<String>),
     /// How far it is.
     Tick(u32, Progress),
     /// A second of the run is over: its number, how far the worker is, and what it recorded in it.

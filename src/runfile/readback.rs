@@ -231,7 +231,10 @@ impl Facts {
         warn(limited > 0, Warning::RateLimited { count: limited });
         let shared = share(group.totals.shared_reads, group.totals.events);
         warn(shared > SHARED_READS_MAX, Warning::SharedReads { share: shared });
-        let fresh = share(self.new_connections, self.new_connections + group.totals.reused_connections);
+        // A stream that did not end well takes its connection with it, whoever closed it.
+        let broken = group.ledger.started() - group.ledger.of(Outcome::Completed);
+        let closed = self.new_connections.saturating_sub(broken);
+        let fresh = share(closed, self.new_connections + group.totals.reused_connections);
         warn(
             run.reuse && fresh > NEW_CONNECTIONS_MAX && group.totals.reused_connections > 0,
             Warning::NotReused { share: fresh },
