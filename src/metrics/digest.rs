@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram as Hdr;
 
+use super::column::Column;
 use super::metric::{Metric, Series};
 use super::objective::Objective;
 use super::record::Record;
@@ -27,6 +28,10 @@ pub struct Digest {
     series: Vec<Series>,
     variants: Vec<Arc<str>>,
     rows: Vec<Packed>,
+    /// What the rows say of each series.
+    columns: Vec<Column>,
+    /// The rows in order of intended start; as they came until they are summed up.
+    order: Vec<u32>,
     tallies: Vec<Tally>,
     /// The tool calls of each variant.
     tools: Vec<ToolSamples>,
@@ -45,7 +50,7 @@ struct Key {
     group: Option<u64>,
 }
 
-/// One row: its observations by series, each in a word, and what tells it apart.
+/// One row: what tells it apart. Its observations are in the columns.
 #[derive(Debug)]
 struct Packed {
     intended_ns: u64,
@@ -58,15 +63,15 @@ struct Packed {
     stalled: bool,
     /// Whether it completed within every latency objective.
     good: bool,
-    words: Box<[u64]>,
 }
 
 impl Digest {
     /// Nothing yet; the summary will answer these objectives.
     #[must_use]
     pub fn new(objectives: Vec<Objective>) -> Self {
-        let series = Series::all().into_iter().filter(|series| !series.metric.is_many()).collect();
-        Self { series, objectives, ..Self::default() }
+        let series: Vec<_> = Series::all().into_iter().filter(|series| !series.metric.is_many()).collect();
+        let columns = series.iter().map(|_| Column::default()).collect();
+        Self { series, columns, objectives, ..Self::default() }
     }
 
     /// One more row.
@@ -84,7 +89,10 @@ impl Digest {
             let key = if room { known } else { (known.0, "other causes".to_owned()) };
             *self.failures.entry(key).or_default() += 1;
         }
-        let words = self.series.iter().map(|series| pack(series.observe(record))).collect();
+        for (series, column) in self.series.iter().zip(&mut self.columns) {
+            column.push(series.observe(record));
+        }
+        self.order.push(u32::try_from(self.rows.len()).expect("rows are counted in 32 bits"));
         self.rows.push(Packed {
             intended_ns: record.stamps.intended_ns,
             plan_index: record.plan_index,
@@ -94,7 +102,6 @@ impl Digest {
             started: record.outcome.was_started(),
             stalled: record.counts.stalls > 0,
             good: record.outcome.is_completed() && self.objectives.iter().all(|objective| objective.is_kept_by(record)),
-            words,
         });
     }
 
@@ -141,7 +148,12 @@ impl Digest {
     #[must_use]
     pub fn summary(mut self, span_ns: u64) -> Summary {
         // In order of intended start: what neighbours in time have in common must lie side by side.
-        self.rows.sort_by_key(|row| (row.intended_ns, row.plan_index));
+        let mut order = std::mem::take(&mut self.order);
+        order.sort_by_key(|row| {
+            let row = &self.rows[*row as usize];
+            (row.intended_ns, row.plan_index)
+        });
+        self.order = order;
         let mut groups = vec![self.group(None, span_ns)];
         if self.variants.len() > 1 {
             // By name: rows come in the order in which invocations ended, which says nothing about variants.
@@ -160,9 +172,8 @@ impl Digest {
         let finish = self.series.iter().position(|series| *series == Series::from_intended(Metric::Finish));
         let at = finish.expect("it is one of the series");
         let seen: Vec<_> = self
-            .rows
-            .iter()
-            .filter_map(|row| match unpack(row.words[at]) {
+            .ordered()
+            .filter_map(|(place, row)| match self.columns[at].get(place) {
                 Some(Observation::Seen(ns)) => Some((row.intended_ns, ns)),
                 _ => None,
             })
@@ -183,7 +194,7 @@ impl Digest {
         good: fn(&Packed) -> bool,
     ) -> Option<Share> {
         let of = |row: &&Packed| variant.is_none_or(|variant| row.variant as usize == variant) && count(row);
-        let series: Vec<bool> = self.rows.iter().filter(of).map(good).collect();
+        let series: Vec<bool> = self.ordered().map(|(_, row)| row).filter(of).map(good).collect();
         proportion(&series).map(|of| Share { share: of.share, low: of.low, high: of.high })
     }
 
@@ -193,10 +204,9 @@ impl Digest {
             None => self.tallies.iter().fold(Tally::default(), Tally::and),
         };
         let name = variant.map(|variant| self.variants[variant].to_string());
-        let per_invocation = self.series.iter().enumerate().map(|(at, series)| MetricSummary {
-            series: *series,
-            all: self.row(at, variant, false),
-            completed: self.row(at, variant, true),
+        let per_invocation = self.series.iter().enumerate().map(|(at, series)| {
+            let (all, completed) = self.both_rows(at, variant);
+            MetricSummary { series: *series, all, completed }
         });
         let mut metrics: Vec<_> = per_invocation.collect();
         for metric in Metric::ALL.into_iter().filter(|metric| metric.is_many()) {
@@ -223,15 +233,29 @@ impl Digest {
         }
     }
 
-    fn row(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Row {
-        Row::of(&self.observations(at, variant, completed_only))
+    /// Both rows of a series: all, and completed only. Where nothing failed they are the same, and made once.
+    fn both_rows(&self, at: usize, variant: Option<usize>) -> (Row, Row) {
+        let observations = self.observations(at, variant, false);
+        let (all, count) = (Row::of(&observations), observations.len());
+        // Two at a time would be the peak of a large run's memory.
+        drop(observations);
+        let completed = self.observations(at, variant, true);
+        if completed.len() == count {
+            return (all.clone(), all);
+        }
+        (all, Row::of(&completed))
+    }
+
+    /// The rows in order, each with its place.
+    fn ordered(&self) -> impl Iterator<Item = (usize, &Packed)> {
+        self.order.iter().map(|row| (*row as usize, &self.rows[*row as usize]))
     }
 
     fn observations(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Vec<Observation> {
-        let wanted = |row: &&Packed| {
+        let wanted = |(_, row): &(usize, &Packed)| {
             variant.is_none_or(|variant| row.variant as usize == variant) && (row.completed || !completed_only)
         };
-        self.rows.iter().filter(wanted).filter_map(|row| unpack(row.words[at])).collect()
+        self.ordered().filter(wanted).filter_map(|(place, _)| self.columns[at].get(place)).collect()
     }
 
     fn many_row(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Row {
@@ -288,29 +312,6 @@ impl Digest {
             all.add(part).expect("every histogram has the same range and precision");
         }
         Some(all)
-    }
-}
-
-/// The two highest bits tell what an observation is; 62 bits of nanoseconds are 146 years.
-const KIND_SHIFT: u32 = 62;
-
-fn pack(observation: Option<Observation>) -> u64 {
-    let (kind, ns) = match observation {
-        None => (0, 0),
-        Some(Observation::Seen(ns)) => (1, ns),
-        Some(Observation::Censored(ns)) => (2, ns),
-        Some(Observation::Failed(ns)) => (3, ns),
-    };
-    kind << KIND_SHIFT | ns.min((1 << KIND_SHIFT) - 1)
-}
-
-fn unpack(word: u64) -> Option<Observation> {
-    let ns = word & ((1 << KIND_SHIFT) - 1);
-    match word >> KIND_SHIFT {
-        0 => None,
-        1 => Some(Observation::Seen(ns)),
-        2 => Some(Observation::Censored(ns)),
-        _ => Some(Observation::Failed(ns)),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod breakdown;
 pub mod certificate;
+mod column;
 pub mod decomposition;
 pub mod digest;
 pub mod ledger;

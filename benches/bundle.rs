@@ -1,0 +1,173 @@
+//! What a large bundle costs: a million made-up invocations are written as a run writes them, then summed up and
+//! rendered. Times are printed with the peak of this process's memory after each step.
+//!
+//! `cargo bench --bench bundle -- [INVOCATIONS]`
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may fail by panic, and prints")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use plimsoll::metrics::certificate::ArrivalClock;
+use plimsoll::metrics::{Outcome, Record, Recorder};
+use plimsoll::report::{html, markdown};
+use plimsoll::runfile::intervals::Interval;
+use plimsoll::runfile::run::{Build, Harness, Machine, Stamps, VERSION};
+use plimsoll::runfile::{Bundle, Run, Status, readback};
+use plimsoll::units::{NS_PER_MS, NS_PER_S};
+
+/// Starts a second: the million takes as long as a run of ten minutes.
+const PER_SECOND: u64 = 1_667;
+/// Chunks of each invocation.
+const CHUNKS: u64 = 20;
+
+fn main() {
+    let invocations = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
+    let parent = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let (folder, run) = write(parent.path(), invocations);
+    println!("{invocations} invocations written in {:.2?}, peak {} MiB", started.elapsed(), peak_mib());
+    for file in ["invocations.csv", "histograms.hlog", "intervals.csv"] {
+        println!("  {file}: {:.1} MiB", fs::metadata(folder.join(file)).unwrap().len() as f64 / f64::from(1 << 20));
+    }
+    let before = Instant::now();
+    let mut run = run;
+    run.adopt(readback::sum_up(&folder, &run).unwrap());
+    println!("summed up in {:.2?}, peak {} MiB", before.elapsed(), peak_mib());
+    let rendering = Instant::now();
+    let (summary, certificate) = (run.summary.as_ref().unwrap(), run.certificate.as_ref().unwrap());
+    assert_eq!(summary.overall().ledger.planned, invocations, "every row is in the summary");
+    let mut text = Vec::new();
+    markdown::write(&run, summary, certificate, &mut text).unwrap();
+    html::write(&run, summary, certificate, &readback::seconds(&folder).unwrap(), &mut text).unwrap();
+    println!(
+        "rendered in {:.2?}; report in all {:.2?}, peak {} MiB",
+        rendering.elapsed(),
+        before.elapsed(),
+        peak_mib()
+    );
+}
+
+/// The most memory that this process ever held, in MiB; 0 where the system does not tell.
+fn peak_mib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or_default() / 1_024
+}
+
+fn record(plan_index: u64, variant: &Arc<str>, gaps_ns: &mut Vec<u64>) -> Record {
+    let dice = plan_index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    let intended_ns = plan_index * NS_PER_S / PER_SECOND;
+    let mut record = Record::unstarted(plan_index, Arc::clone(variant), intended_ns, 0, Outcome::NotStarted);
+    record.conversation = plan_index;
+    record.worker = Some(0);
+    record.reused = Some(true);
+    record.outcome = Outcome::Completed;
+    record.task_id = Some(format!("task-{plan_index:016x}"));
+    gaps_ns.clear();
+    gaps_ns.extend((1..CHUNKS).map(|chunk| (10 + (dice + chunk) % 30) * NS_PER_MS + chunk));
+    let stamps = &mut record.stamps;
+    let first_ns = intended_ns + (100 + dice % 400) * NS_PER_MS + dice % 999_983;
+    stamps.started_ns = Some(intended_ns + 20_000 + dice % 50_000);
+    stamps.sent_ns = Some(intended_ns + 150_000);
+    stamps.headers_ns = Some(intended_ns + 3 * NS_PER_MS);
+    stamps.first_byte_ns = Some(intended_ns + 4 * NS_PER_MS);
+    stamps.first_event_ns = Some(intended_ns + 4 * NS_PER_MS);
+    stamps.task_created_ns = Some(intended_ns + 4 * NS_PER_MS);
+    stamps.executing_ns = Some(intended_ns + 9 * NS_PER_MS);
+    stamps.first_chunk_ns = Some(first_ns);
+    stamps.last_chunk_ns = Some(first_ns + gaps_ns.iter().sum::<u64>());
+    stamps.finished_ns = stamps.last_chunk_ns.map(|at| at + NS_PER_MS);
+    stamps.eof_ns = stamps.finished_ns;
+    stamps.last_known_ns = stamps.finished_ns.unwrap();
+    record.parts.model_ns = record.duration_ns();
+    record.longest.silence_ns = Some(first_ns - intended_ns);
+    (record.counts.chunks, record.counts.events) = (CHUNKS, CHUNKS + 3);
+    (record.counts.text_bytes, record.counts.body_bytes) = (CHUNKS * 14, CHUNKS * 180);
+    record
+}
+
+fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
+    let mut run = manifest();
+    let mut bundle = Bundle::create(parent, &run.id, &run).unwrap();
+    let (mut recorder, mut gaps_ns, variant) = (Recorder::new(), Vec::new(), Arc::from("base"));
+    let (mut events, mut body_bytes, mut in_flight_ns) = (0, 0, 0);
+    let seconds = invocations.div_ceil(PER_SECOND);
+    for second in 0..seconds {
+        let mut row = Interval { second, ..Interval::default() };
+        for plan_index in second * PER_SECOND..((second + 1) * PER_SECOND).min(invocations) {
+            let record = record(plan_index, &variant, &mut gaps_ns);
+            recorder.finished(&record, &gaps_ns);
+            (0..record.counts.events).for_each(|event| recorder.event(&variant, false, 20_000 + event, 4_000));
+            row.started += 1;
+            row.finished += 1;
+            row.completed += 1;
+            row.events += record.counts.events;
+            row.body_bytes += record.counts.body_bytes;
+            in_flight_ns += record.duration_ns();
+            bundle.write_invocation(&record).unwrap();
+        }
+        (events, body_bytes) = (events + row.events, body_bytes + row.body_bytes);
+        let parts = recorder.take();
+        let row = row.with_quantiles(|series| parts.all(series).counts().collect());
+        bundle.write_second(&row, &parts, (second * NS_PER_S, (second + 1) * NS_PER_S)).unwrap();
+    }
+    for (group, gaps) in recorder.into_gap_groups() {
+        bundle.write_gap_group(&group, seconds * NS_PER_S, &gaps).unwrap();
+    }
+    bundle.flush().unwrap();
+    run.status = Status::Done;
+    run.harness = Some(Harness {
+        end_ns: seconds * NS_PER_S,
+        planned: invocations,
+        started: invocations,
+        events,
+        body_bytes,
+        in_flight_ns,
+        cpu_ns: 0,
+        worker_cpu: vec![0.5],
+        machine_cpu: None,
+        steal: None,
+        lost_workers: 0,
+        stamps: Stamps {
+            clock: ArrivalClock::Kernel,
+            kernel_reads: events,
+            user_reads: 0,
+            moved: 0,
+            moved_ns_max: 0,
+            in_doubt: 0,
+            mapping_error_ns_max: 4_000,
+            wall_steps: 0,
+        },
+    });
+    (bundle.folder().to_owned(), run)
+}
+
+fn manifest() -> Run {
+    Run {
+        version: VERSION,
+        status: Status::Running,
+        id: "made_up".to_owned(),
+        began: "2026-01-01T00:00:00Z".to_owned(),
+        origin_unix_ns: 1_767_225_600 * NS_PER_S,
+        origin_monotonic_ns: None,
+        plimsoll: Build { version: "0.0.0".to_owned(), revision: None },
+        machine: Machine { system: "any".to_owned(), kernel: None, cpu: None, cores: 1 },
+        target: "none".to_owned(),
+        why: "made up, to measure what a large bundle costs".to_owned(),
+        objectives: vec!["ttfc p95 < 1s".to_owned()],
+        profile: serde_json::Value::Null,
+        seed: 1,
+        plan_hash: "none".to_owned(),
+        workers: 1,
+        drain_ns: NS_PER_S,
+        reuse: true,
+        parts: Vec::new(),
+        harness: None,
+        summary: None,
+        certificate: None,
+        warnings: Vec::new(),
+    }
+}
