@@ -25,7 +25,7 @@ pub struct Tag {
     pub tool: Option<Arc<str>>,
     /// The variant's name.
     pub variant: Arc<str>,
-    /// How the invocations ended; nothing for what is recorded while they run.
+    /// How the invocations ended; nothing for what is recorded while they run, and for the warm-up.
     pub outcome: Option<&'static str>,
     /// Whether they belong to the warm-up.
     pub warmup: bool,
@@ -185,8 +185,9 @@ impl Recorder {
 }
 
 fn tag(series: Series, tool: Option<Arc<str>>, record: &Record) -> Tag {
-    let (variant, outcome) = (Arc::clone(&record.variant), Some(record.outcome.kind()));
-    Tag { series, tool, variant, outcome, warmup: record.warmup }
+    // The warm-up is told from the rest, not by how its invocations ended.
+    let outcome = (!record.warmup).then(|| record.outcome.kind());
+    Tag { series, tool, variant: Arc::clone(&record.variant), outcome, warmup: record.warmup }
 }
 
 #[cfg(test)]

@@ -160,12 +160,13 @@ impl Observed {
         }
     }
 
-    /// What it comes to; `origin_unix_ns` is the run's origin on our wall clock.
+    /// What it comes to; `origin_unix_ns` is the run's origin on our wall clock, when all rows have one in common.
     #[must_use]
-    pub fn view(&self, origin_unix_ns: u64) -> Option<ServerView> {
-        let origin_ns = i64::try_from(origin_unix_ns).unwrap_or(i64::MAX);
+    pub fn view(&self, origin_unix_ns: Option<u64>) -> Option<ServerView> {
+        let origin_ns = origin_unix_ns.and_then(|origin_ns| i64::try_from(origin_ns).ok());
         let resolution_ns = self.resolution_ns.unwrap_or(COARSEST_NS);
-        let clock = self.low_ns.zip(self.high_ns).map(|(low_ns, high_ns)| ClockOffset {
+        let bounds = origin_ns.zip(self.low_ns.zip(self.high_ns));
+        let clock = bounds.map(|(origin_ns, (low_ns, high_ns))| ClockOffset {
             low_ns: low_ns.saturating_sub(origin_ns),
             // The stamp may have been cut off: the instant itself was up to so much later.
             high_ns: high_ns.saturating_sub(origin_ns).saturating_add_unsigned(resolution_ns),
@@ -235,13 +236,14 @@ mod tests {
     fn the_servers_share_is_what_lies_between_its_own_stamps() {
         let mut observed = Observed::default();
         observed.take(&record(0, 0, [10 * MS, 80 * MS, 10 * MS], 1_000));
-        let view = observed.view(ORIGIN).expect("it has stamps");
+        let view = observed.view(Some(ORIGIN)).expect("it has stamps");
         let finish = view.accounts[0];
         assert_eq!((finish.span, finish.client_ns_mean, finish.server_ns_mean), (Span::Finish, 100 * MS, 80 * MS));
         assert!((finish.share - 0.8).abs() < 1e-12);
         let clock = view.clock.expect("both bounds");
         assert_eq!((clock.low_ns, clock.high_ns), (-10_000_000, 20_000_000), "stamps that end in ms read as such");
-        assert_eq!(Observed::default().view(ORIGIN), None);
+        assert_eq!(observed.view(None).expect("its shares stay").clock, None, "no origin in common, no offset");
+        assert_eq!(Observed::default().view(Some(ORIGIN)), None);
     }
 
     #[test]
@@ -264,7 +266,7 @@ mod tests {
             for (sent_ns, there_ns, work_ns, back_ns) in streams {
                 observed.take(&record(sent_ns, offset_ns, [there_ns, work_ns, back_ns], resolution_ns));
             }
-            let clock = observed.view(ORIGIN).and_then(|view| view.clock).expect("both bounds");
+            let clock = observed.view(Some(ORIGIN)).and_then(|view| view.clock).expect("both bounds");
             prop_assert!(clock.low_ns <= offset_ns && offset_ns <= clock.high_ns, "{clock:?}");
             let (middle_ns, half_ns) = clock.estimate_ns().expect("nothing drifted");
             prop_assert!(middle_ns.abs_diff(offset_ns) <= half_ns);

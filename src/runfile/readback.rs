@@ -126,7 +126,9 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
     })?;
     let own = OwnFigures::of(&digest);
     let mut summary = digest.summary(facts.span_ns());
-    summary.server = server.view(run.origin_unix_ns);
+    // Bundles that were joined had clocks of their own, and the pauses between them are cut out.
+    let origin_unix_ns = run.parts.is_empty().then_some(run.origin_unix_ns);
+    summary.server = server.view(origin_unix_ns);
     let holds = facts.holds(run.harness.as_ref());
     let measured = self_error(&summary, &own, run, holds, &facts);
     let mut warnings = facts.warnings(&summary, run);
