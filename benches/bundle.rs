@@ -14,7 +14,7 @@ use plimsoll::metrics::certificate::ArrivalClock;
 use plimsoll::metrics::{Outcome, Record, Recorder};
 use plimsoll::report::{html, markdown};
 use plimsoll::runfile::intervals::Interval;
-use plimsoll::runfile::run::{Build, Harness, Machine, Stamps, VERSION};
+use plimsoll::runfile::run::{Build, Harness, LeftTasks, Machine, Stamps, VERSION};
 use plimsoll::runfile::{Bundle, Run, Status, readback};
 use plimsoll::units::{NS_PER_MS, NS_PER_S};
 
@@ -131,6 +131,10 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
         machine_cpu: None,
         steal: None,
         lost_workers: 0,
+        budget_spent: None,
+        holds: 0,
+        held_ns: 0,
+        tasks: LeftTasks { left: 0, stopped: 0, why: None },
         stamps: Stamps {
             clock: ArrivalClock::Kernel,
             kernel_reads: events,

@@ -177,7 +177,7 @@ fn bytes(profile: &Profile, plan: &Plan) -> String {
 
 fn cost(profile: &Profile, plan: &Plan) -> String {
     match (all_starts(profile, plan), profile.expect.cost_per_invocation) {
-        (Some(starts), Some(price)) => format!("{:.2}", starts as f64 * price),
+        (Some(starts), Some(price)) => money(starts as f64 * price),
         (_, None) => "unknown (set expect.cost_per_invocation)".to_owned(),
         (None, Some(_)) => "unknown (set expect.finish)".to_owned(),
     }
@@ -195,6 +195,11 @@ fn budget(profile: &Profile) -> Option<String> {
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// An amount with two decimals, or as many as it takes to see two digits of it.
+fn money(amount: f64) -> String {
+    if amount >= 0.1 || amount <= 0.0 { format!("{amount:.2}") } else { format!("{amount:.6}") }
 }
 
 #[cfg(test)]

@@ -58,9 +58,9 @@ impl Exit {
         match error.downcast_ref::<preflight::Error>() {
             Some(preflight::Error::Setup(_)) => Self::Unexpected,
             Some(_) => Self::Unreachable,
-            // A bare I/O error is a failed write or a runtime that does not start; a file of the user's that can't
-            // be read comes with a context that names it.
-            None if error.is::<io::Error>() && error.chain().count() == 1 => Self::Unexpected,
+            // A bare I/O error is a write that failed; a file of the user's that can't be read comes with a context
+            // that names it.
+            None if error.is::<io::Error>() && error.chain().count() == 1 => Self::Unwritable,
             None => Self::Usage,
         }
     }
@@ -82,7 +82,7 @@ mod tests {
         let refused = Err::<(), _>(preflight::Error::WrongKey { base: "http://a".into() }).context("failed to start");
         assert_eq!(Exit::of_failure(&refused.expect_err("refused")), Exit::Unreachable);
         let write = || io::Error::from(io::ErrorKind::StorageFull);
-        assert_eq!(Exit::of_failure(&write().into()), Exit::Unexpected);
+        assert_eq!(Exit::of_failure(&write().into()), Exit::Unwritable);
         let unread = Err::<(), _>(write()).context("failed to read the profile x.toml").expect_err("unread");
         assert_eq!(Exit::of_failure(&unread), Exit::Usage);
         assert_eq!(Exit::of_failure(&anyhow::anyhow!("no target is named")), Exit::Usage);

@@ -1,6 +1,6 @@
 //! `plimsoll run`: loads a target and writes a run bundle.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,6 +62,7 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
         log.finish().context("failed to go on")?;
     }
 
+    signals::end_at_once().context("failed to go on")?;
     let stopped = ended.stopped;
     manifest.status = match (stopped, ended.spent) {
         (Some(Stop::Interrupt), _) => Status::Interrupted,
@@ -74,8 +75,11 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     manifest.adopt(readback);
     bundle.write_run(&manifest).context("failed to end the run")?;
     report::write_files(bundle.folder(), &manifest)?;
-    show(&manifest, bundle.folder(), args.json, out)?;
-    Ok(exit(&manifest, stopped, args.require))
+    match show(&manifest, bundle.folder(), args.json, out) {
+        // Who read the report has seen enough; that changes nothing about what the run came to.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(exit(&manifest, stopped, args.require)),
+    }
 }
 
 fn encoding(format: EventFormat) -> Encoding {
@@ -226,12 +230,11 @@ fn stamps(figures: &Figures) -> Stamps {
 }
 
 /// The report for people, or with `--json` the whole of `run.json` on one output that nothing else is written to.
-fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
-        out.write_all(run.to_json().as_bytes())?;
-        return Ok(());
+        return out.write_all(run.to_json().as_bytes());
     }
-    Ok(report::first_screen(run, folder, out)?)
+    report::first_screen(run, folder, out)
 }
 
 /// When several hold, the first of: interrupted, stopped by the budget, nothing completed, invalid, an objective missed,

@@ -218,8 +218,9 @@ impl<'a> Dispatcher<'a> {
     fn stop(&mut self, stop: Stop) {
         self.stopped.get_or_insert(stop);
         self.stopped_ns.get_or_insert(self.clock.now());
-        let next = if self.control.phase() == Phase::Running { Phase::Draining } else { Phase::Cut };
-        self.control.advance(next);
+        let drains_by_time = self.window.stop_ns.is_some_and(|stop_ns| self.clock.now() >= stop_ns);
+        let runs = self.control.phase() == Phase::Running && !drains_by_time;
+        self.control.advance(if runs { Phase::Draining } else { Phase::Cut });
     }
 
     fn take(&mut self, message: Message) -> Result<(), Error> {

@@ -19,7 +19,7 @@ const INVALID_TIMES: u64 = 10;
 /// The share from which a core counts as busy.
 const BUSY: f64 = 0.8;
 /// A metric whose median is under so many times the stamp error is marked.
-pub const MARKED_UNDER_TIMES: u64 = 100;
+const MARKED_UNDER_TIMES: u64 = 100;
 
 /// Why a start was not made although its instant came, as its row says it: the in-flight limit.
 pub const LIMIT_REACHED: &str = "the in-flight limit was reached";
@@ -178,6 +178,15 @@ impl Certificate {
             reasons.push(Reason::NothingMeasured);
         }
         Self { verdict, reasons, limit_ns, measured }
+    }
+}
+
+impl Certificate {
+    /// Whether a metric of this median, in nanoseconds, is so short that the stamp error matters to it.
+    #[must_use]
+    pub fn marks(&self, median_ns: Option<u64>) -> bool {
+        let error_ns = self.measured.stamp_error_ns_p99.unwrap_or(0);
+        median_ns.is_some_and(|median_ns| median_ns < error_ns.saturating_mul(MARKED_UNDER_TIMES))
     }
 }
 

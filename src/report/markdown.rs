@@ -38,7 +38,7 @@ pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut 
     }
     objectives(summary, out)?;
     for group in &summary.groups {
-        write_group(group, summary, out)?;
+        write_group(group, summary, certificate, out)?;
     }
     failures(summary, out)?;
     if let Some(server) = &summary.server {
@@ -48,7 +48,7 @@ pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut 
     definitions(out)
 }
 
-fn write_group(group: &Group, summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+fn write_group(group: &Group, summary: &Summary, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
     match &group.variant {
         None => writeln!(out, "## All invocations\n")?,
         Some(name) => writeln!(out, "## Variant {}\n", escape_markdown(name))?,
@@ -69,9 +69,9 @@ fn write_group(group: &Group, summary: &Summary, out: &mut impl Write) -> io::Re
         writeln!(out, "\n{} invocations of the warm-up are left out.", summary.warmup_rows)?;
     }
     writeln!(out, "\n### Every planned start\n")?;
-    rows(group, |metric| &metric.all, out)?;
+    rows(group, |metric| &metric.all, certificate, out)?;
     writeln!(out, "\n### Completed invocations only\n")?;
-    rows(group, |metric| &metric.completed, out)?;
+    rows(group, |metric| &metric.completed, certificate, out)?;
     writeln!(out)?;
     if let Some(of) = &group.decomposition {
         parts::write_markdown(of, out)?;
@@ -93,8 +93,19 @@ fn ledger(group: &Group, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
-fn rows(group: &Group, pick: impl Fn(&MetricSummary) -> &Row, out: &mut impl Write) -> io::Result<()> {
-    rows_of("metric", group.metrics.iter().map(|metric| (title(metric.series), pick(metric))), out)
+fn rows(
+    group: &Group,
+    pick: impl Fn(&MetricSummary) -> &Row,
+    certificate: &Certificate,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let named = group.metrics.iter().map(|metric| {
+        let row = pick(metric);
+        let median_ns = row.quantile(0.5).and_then(|quantile| quantile.value_ns);
+        let mark = if certificate.marks(median_ns) { " †" } else { "" };
+        (format!("{}{mark}", title(metric.series)), row)
+    });
+    rows_of("metric", named, out)
 }
 
 fn rows_of<'r>(what: &str, rows: impl Iterator<Item = (String, &'r Row)>, out: &mut impl Write) -> io::Result<()> {
@@ -267,7 +278,7 @@ fn definitions(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "Latencies count from the intended start, unless the send is named. `n<N`: the quantile takes N independent \
-         samples. `never`: so many failed that this share never got there. `cut off`: the run ended before it did. Intervals are two-sided at 95 %. \
+         samples. `never`: so many failed that this share never got there. `cut off`: the run ended before it did. †: the median is under 100 times what an arrival stamp can be wrong by. Intervals are two-sided at 95 %. \
          `{}` and the like are outcomes; a stream without its own `task_finished` is no success.\n",
         Outcome::Truncated
     )?;

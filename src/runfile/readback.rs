@@ -235,7 +235,9 @@ impl Facts {
         warn(shared > SHARED_READS_MAX, Warning::SharedReads { share: shared });
         // A stream that did not end well takes its connection with it, whoever closed it.
         let broken = group.ledger.started() - group.ledger.of(Outcome::Completed);
-        let closed = self.new_connections.saturating_sub(broken);
+        // And each place in the load makes a first one.
+        let places = run.profile.pointer("/load/concurrency").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let closed = self.new_connections.saturating_sub(broken).saturating_sub(places);
         let fresh = share(closed, self.new_connections + group.totals.reused_connections);
         warn(
             run.reuse && fresh > NEW_CONNECTIONS_MAX && group.totals.reused_connections > 0,
