@@ -5,6 +5,7 @@
 use hyper::header::HeaderName;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
 
 use super::preflight::{self, Error};
 use super::target::{Base, Key};
@@ -12,6 +13,9 @@ use crate::profile::Target;
 
 /// How often a refusal that may pass is asked again.
 const TRIES: u32 = 3;
+
+/// Calls that go on at a time.
+const AT_A_TIME: usize = 8;
 
 /// Stops tasks.
 #[derive(Debug, Clone)]
@@ -31,6 +35,15 @@ pub struct Stopped {
     pub why: Option<String>,
 }
 
+impl Stopped {
+    fn count(&mut self, answer: Result<(), String>) {
+        match answer {
+            Ok(()) => self.stopped += 1,
+            Err(why) => self.why = Some(why),
+        }
+    }
+}
+
 impl Stopper {
     /// Stops tasks of this target, each call within `timeout_ns` nanoseconds.
     ///
@@ -47,14 +60,25 @@ impl Stopper {
         Ok(Self { client, origin: base.to_string(), headers: target.headers.clone(), key })
     }
 
-    /// Stops every task that comes, until no more can come.
+    /// Stops every task that comes, some at a time, until no more can come. Needs a `LocalSet`.
     pub async fn stop_all(self, mut tasks: UnboundedReceiver<String>) -> Stopped {
         let mut all = Stopped::default();
-        while let Some(task) = tasks.recv().await {
-            match self.stop(&task).await {
-                Ok(()) => all.stopped += 1,
-                Err(why) => all.why = Some(why),
+        let mut asked = JoinSet::new();
+        loop {
+            let full = asked.len() >= AT_A_TIME;
+            tokio::select! {
+                Some(answer) = asked.join_next() => all.count(answer.unwrap_or_else(|error| Err(error.to_string()))),
+                task = tasks.recv(), if !full => match task {
+                    Some(task) => {
+                        let stopper = self.clone();
+                        asked.spawn_local(async move { stopper.stop(&task).await });
+                    }
+                    None => break,
+                },
             }
+        }
+        while let Some(answer) = asked.join_next().await {
+            all.count(answer.unwrap_or_else(|error| Err(error.to_string())));
         }
         all
     }
