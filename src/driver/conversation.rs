@@ -92,14 +92,15 @@ impl Shared {
 
     /// Waits for an intended start; gives it back when it may still be made then.
     async fn pause(&self, slot: &mut Slot, intended_ns: u64, stop_ns: Option<u64>) -> Option<u64> {
-        if intended_ns > self.worker.clock.now() && self.may_start(intended_ns, stop_ns) {
+        if intended_ns > self.worker.clock.now() && self.is_before_the_end(intended_ns, stop_ns) {
             self.rest_until(slot, intended_ns).await;
         }
         self.may_start(intended_ns, stop_ns).then_some(intended_ns)
     }
 
-    /// Waits while the slot's connection is looked after; not longer than the run goes on.
+    /// Waits while the slot's connection is looked after; not longer than the run goes on, nor than its budget.
     async fn rest_until(&self, slot: &mut Slot, at_ns: u64) {
+        let at_ns = at_ns.min(self.worker.window.budget_ns.unwrap_or(u64::MAX));
         let pause = async {
             tokio::select! {
                 () = self.worker.clock.sleep_until(at_ns) => {}
@@ -111,16 +112,22 @@ impl Shared {
 
     /// Whether an invocation that is meant for `intended_ns` may be started, now or then.
     pub(super) fn may_start(&self, intended_ns: u64, stop_ns: Option<u64>) -> bool {
-        let (control, window) = (&self.worker.control, &self.worker.window);
-        let at_ns = intended_ns.max(self.worker.clock.now());
-        if control.phase() != Phase::Running || stop_ns.is_some_and(|stop_ns| at_ns >= stop_ns) {
+        let now_ns = self.worker.clock.now();
+        let budget_ns = self.worker.window.budget_ns.unwrap_or(u64::MAX);
+        if !self.is_before_the_end(intended_ns, stop_ns) {
             return false;
         }
-        let within = window.budget_ns.is_none_or(|end_ns| at_ns < end_ns);
-        if !within {
-            control.out_of_time();
+        // Whoever would start later ends the run only when its time is over: others may start until then.
+        if now_ns >= budget_ns {
+            self.worker.control.out_of_time();
         }
-        within
+        intended_ns.max(now_ns) < budget_ns
+    }
+
+    /// Whether the run goes on, and its load has not ended by `intended_ns`.
+    fn is_before_the_end(&self, intended_ns: u64, stop_ns: Option<u64>) -> bool {
+        let at_ns = intended_ns.max(self.worker.clock.now());
+        self.worker.control.phase() == Phase::Running && stop_ns.is_none_or(|stop_ns| at_ns < stop_ns)
     }
 
     /// Waits for a place in the budget's rate, and for the end of what the target asked for. In closed load that moves
@@ -130,7 +137,8 @@ impl Shared {
         let ready_ns = due.admitted_ns.unwrap_or(due.intended_ns);
         let mut at_ns = control.place_ns(ready_ns).max(control.held_until_ns());
         if at_ns > ready_ns {
-            while at_ns > clock.now() && control.phase() == Phase::Running {
+            let budget_ns = self.worker.window.budget_ns.unwrap_or(u64::MAX);
+            while at_ns.min(budget_ns) > clock.now() && control.phase() == Phase::Running {
                 self.rest_until(slot, at_ns).await;
                 at_ns = at_ns.max(control.held_until_ns());
             }

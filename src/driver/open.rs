@@ -71,7 +71,7 @@ impl Shared {
             tokio::select! {
                 biased;
                 () = control.reached(Phase::Draining) => {}
-                () = clock.sleep_until(intended_ns) => {}
+                () = clock.sleep_until(intended_ns.min(self.worker.window.budget_ns.unwrap_or(u64::MAX))) => {}
             }
         } else {
             *in_a_row += 1;

@@ -241,6 +241,18 @@ fn the_budget_stops_the_run_where_it_ends() {
 }
 
 #[test]
+fn who_thinks_beyond_the_budget_does_not_end_it_for_the_others() {
+    let load = "load.concurrency = 8\nload.duration = \"9s\"\nbudget.duration = \"2s\"\n\
+                [[turn]]\nprompt = \"a\"\nthink = { list = [\"10ms\", \"10ms\", \"10ms\", \"5s\"] }\n";
+    let profile = exact(load, "").replace("request.input.text = \"Hello\"\n", "");
+    let run = simulate(&profile, 2, &[]);
+    assert_eq!(run.ended.spent, Some(Spent::Duration(2 * NS_PER_S)));
+    let last_ns = run.rows.iter().filter_map(|row| row.stamps.started_ns).max();
+    assert!(last_ns.is_some_and(|at| at > 1_600 * NS_PER_MS), "somebody starts until the end: {last_ns:?}");
+    assert!((2_000..2_400).contains(&(run.ended.end_ns / NS_PER_MS)), "{}", run.ended.end_ns);
+}
+
+#[test]
 fn the_budgets_rate_spaces_starts_out() {
     let closed = "load.concurrency = 5\nload.invocations = 6\nbudget.rate = 2";
     let run = simulate(&exact(closed, ""), 2, &[]);
