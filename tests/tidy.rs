@@ -139,3 +139,20 @@ fn every_script_of_the_mock_loads_and_says_why() {
     }
     assert!(seen > 0, "scripts were found");
 }
+
+#[test]
+fn the_readme_has_no_gap_and_names_every_command() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    assert!(!readme.contains("@@"), "a placeholder was left in README.md");
+    let cli = fs::read_to_string("src/cli.rs").unwrap();
+    let commands = cli.split("pub enum Command {").nth(1).unwrap().split("\n}").next().unwrap();
+    let names = commands
+        .lines()
+        .filter_map(|line| line.trim().split_once('('))
+        .filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_uppercase()));
+    let names: Vec<_> = names.map(|(name, _)| name.to_lowercase()).collect();
+    assert!(names.len() > 5, "the commands were found");
+    for name in names {
+        assert!(readme.contains(&format!("| `{name}")), "README.md, \"Commands\": {name} is missing");
+    }
+}
