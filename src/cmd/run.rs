@@ -23,7 +23,7 @@ use crate::metrics::{Outcome, Verdict};
 use crate::profile::{Connection, Load, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::run::{Harness, LeftTasks, Stamps, VERSION};
-use crate::runfile::{Bundle, Run, Status, readback};
+use crate::runfile::{Bundle, Run, Status, bundle, readback};
 
 /// From the run's origin to its first start, in nanoseconds: the workers are up by then.
 const LEAD_NS: u64 = 20_000_000;
@@ -48,7 +48,7 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     let began = provenance::began(clock.wall_unix_ns());
     let id = provenance::run_id(&began, &profile.name);
     let mut manifest = manifest(profile, &endpoint, id, began, clock, workers);
-    let mut bundle = Bundle::create(&args.out, &manifest.id, &manifest).context("failed to start")?;
+    let mut bundle = open(&args.out, &mut manifest).context("failed to start")?;
     let log = args.events.map(|format| EventLog::create(bundle.folder(), encoding(format))).transpose();
     let log = log.context("failed to start")?;
     let sheet = log.as_ref().map(EventLog::sheet);
@@ -80,6 +80,21 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(exit(&manifest, stopped, args.require)),
     }
+}
+
+/// Runs that begin in one second and in one folder at most; they are told apart by a number behind the name.
+const SAME_SECOND_MAX: u32 = 100;
+
+/// Opens the bundle under the run's name; where another run has it already, under the next one that is free.
+fn open(out: &Path, manifest: &mut Run) -> Result<Bundle, bundle::Error> {
+    let name = manifest.id.clone();
+    for number in 2..=SAME_SECOND_MAX {
+        match Bundle::create(out, &manifest.id, manifest) {
+            Err(bundle::Error::Exists { .. }) => manifest.id = format!("{name}-{number}"),
+            opened => return opened,
+        }
+    }
+    Bundle::create(out, &manifest.id, manifest)
 }
 
 fn encoding(format: EventFormat) -> Encoding {
@@ -256,5 +271,29 @@ fn exit(run: &Run, stopped: Option<Stop>, require: Option<Require>) -> Exit {
         (.., Some(Answer::Fail)) => Exit::ObjectiveMissed,
         (.., Some(Answer::Inconclusive)) => Exit::Inconclusive,
         _ => Exit::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_second_get_bundles_of_their_own_and_none_is_overwritten() {
+        let profile = Profile::parse("x.toml", include_str!("../../profiles/quickstart.toml"), Vec::new());
+        let profile = profile.expect("it is valid");
+        let endpoint = Endpoint::open(&profile).expect("the mock listens on a free port");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let names = [(); 3].map(|()| {
+            let mut run = manifest(&profile, &endpoint, "run".into(), String::new(), Clock::start(), 1);
+            let bundle = open(folder.path(), &mut run).expect("a name is free");
+            assert!(bundle.folder().ends_with(&run.id), "the manifest knows its folder");
+            run.id
+        });
+        assert_eq!(names, ["run", "run-2", "run-3"]);
+        let run = manifest(&profile, &endpoint, "run".into(), String::new(), Clock::start(), 1);
+        let told = Bundle::create(folder.path(), "run", &run).expect_err("it is there").to_string();
+        let told = told.replace(&folder.path().display().to_string(), "FOLDER");
+        insta::assert_snapshot!(told, @"create the run bundle FOLDER/run: it exists already, and a bundle is never overwritten; name another with --out");
     }
 }
