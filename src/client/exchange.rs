@@ -49,7 +49,6 @@ impl Exchange<'_> {
             && connection.is_usable().await
         {
             self.tracker.reused(true);
-            (self.watcher)(Seen::Connected(None));
             return Ok(connection);
         }
         let mut phases = Phases::default();
@@ -60,7 +59,6 @@ impl Exchange<'_> {
         let connection = self.within(Connection::handshake(dialed, client.http, stamper)).await?;
         let connection = connection.map_err(|error| failure::classify(&error, Stage::Headers))?;
         self.tracker.reused(false);
-        (self.watcher)(Seen::Connected(Some(phases)));
         Ok(connection)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hyper::Response;
 
 use super::connection::Connection;
-use super::dial::{Dialer, Phases};
+use super::dial::Dialer;
 use super::exchange::Exchange;
 use super::mask::Mask;
 use super::request::{Ask, Template};
@@ -40,8 +40,6 @@ pub(super) struct Settings {
 /// What a watcher is shown of an invocation while it runs.
 #[derive(Debug)]
 pub enum Seen<'a> {
-    /// A connection stands; the phases are absent on a reused one.
-    Connected(Option<Phases>),
     /// The answer's head came.
     Head(&'a Response<()>),
     /// Body bytes, as one read or frame brought them.

@@ -266,7 +266,7 @@ impl Events<'_> {
                 let worker = &self.shared.worker;
                 worker.control.hold(worker.clock.now(), retry_after_ns(answer.headers()));
             }
-            Seen::Connected(_) | Seen::Head(_) => {}
+            Seen::Head(_) => {}
         }
     }
 
