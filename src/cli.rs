@@ -236,6 +236,12 @@ pub struct ProfileArgs {
     /// What must hold of the run, such as 'ttfc p95 < 3s'; once for each, in place of the profile's.
     #[arg(long = "slo", value_name = "OBJECTIVE")]
     pub slo: Vec<String>,
+    /// A text that each result must have, or its invocation has not completed; once for each.
+    #[arg(long = "check-contains", value_name = "TEXT")]
+    pub check_contains: Vec<String>,
+    /// A regular expression that each result must match somewhere.
+    #[arg(long = "check-matches", value_name = "REGEX")]
+    pub check_matches: Option<String>,
     /// Any key of the profile: --set KEY=VALUE.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

@@ -234,7 +234,7 @@ struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::Status;
+    use crate::agent::{Status, TaskResult};
 
     fn parse(payload: &str) -> Envelope<'_> {
         Envelope::parse(payload).expect("an envelope")
@@ -263,10 +263,23 @@ mod tests {
             r#"{"type":"task_finished","data":{"id":"t","status":"completed","result":"ok","_result_truncated":true,"tokens":{"total_tokens":7}}}"#,
         );
         let task = done.task().expect("a task");
-        assert_eq!((task.status, task.result.as_deref()), (Status::Completed, Some("ok")));
+        assert_eq!(task.status, Status::Completed);
         assert_eq!(task.tokens.and_then(|tokens| tokens.total), Some(7));
         let compaction = parse(r#"{"type":"task_compactization","data":{"type":"retry","data":{}}}"#);
         assert_eq!(compaction.kind, EventKind::Other);
+    }
+
+    #[test]
+    fn a_result_is_a_text_or_the_json_of_what_is_none() {
+        let result = |data: &str| {
+            let result = TaskResult::read(data);
+            (result.text.map(Cow::into_owned), result.whole)
+        };
+        assert_eq!(result(r#"{"result":"a\nb"}"#), (Some("a\nb".into()), true));
+        assert_eq!(result(r#"{"result":"ab","_result_truncated":true}"#), (Some("ab".into()), false));
+        assert_eq!(result(r#"{"result":{"n":7}}"#), (Some(r#"{"n":7}"#.into()), true));
+        assert_eq!(result(r#"{"result":null,"_result_truncated":false}"#), (None, true));
+        assert_eq!([result("{}"), result("[]"), result("7")], [(None, true), (None, true), (None, true)]);
     }
 
     #[test]

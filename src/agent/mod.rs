@@ -12,7 +12,7 @@ pub use event::{Envelope, EnvelopeError, EventKind, ToolCall};
 pub use event_type::event_type;
 pub use recording::Recording;
 pub use request::{Input, OutputFormat, ReasoningEffort, Request, ThinkMode, User};
-pub use task::{Status, Task, Times, Tokens};
+pub use task::{Status, Task, TaskResult, Times, Tokens};
 pub use time::unix_ns;
 
 /// The header that tells a mock which place in the plan an invocation has; it is sent to a mock only.

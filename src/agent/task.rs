@@ -1,7 +1,10 @@
 //! A task as the agent shows it: read tolerantly, since the server may trim or extend it.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::time::unix_ns;
 
@@ -44,12 +47,19 @@ pub struct Task {
     pub id: Option<String>,
     /// Where it is on its way.
     pub status: Status,
-    /// Its result, when that is a text.
-    pub result: Option<String>,
     /// Tokens, when the agent counts them.
     pub tokens: Option<Tokens>,
     /// The server's own account of when.
     pub times: Times,
+}
+
+/// What a task came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskResult<'a> {
+    /// Its text, or the JSON of what is none; absent when it is `null`.
+    pub text: Option<Cow<'a, str>>,
+    /// The server has not cut it to make the event smaller (`_result_truncated`).
+    pub whole: bool,
 }
 
 /// When a task was created, taken up and ended, by the server's clock: nanoseconds since the Unix epoch.
@@ -70,8 +80,6 @@ struct WireTask {
     #[serde(default)]
     status: Value,
     #[serde(default)]
-    result: Value,
-    #[serde(default)]
     tokens: Value,
     #[serde(default)]
     created_at: Value,
@@ -79,6 +87,14 @@ struct WireTask {
     started_at: Value,
     #[serde(default)]
     finished_at: Value,
+}
+
+#[derive(Deserialize)]
+struct WireResult<'a> {
+    #[serde(borrow, default)]
+    result: Option<&'a RawValue>,
+    #[serde(default, rename = "_result_truncated")]
+    truncated: Value,
 }
 
 impl Status {
@@ -119,8 +135,21 @@ impl Task {
             times,
             id: wire.id.as_str().map(str::to_owned),
             status: Status::of(wire.status.as_str().unwrap_or_default()),
-            result: wire.result.as_str().map(str::to_owned),
             tokens,
         })
+    }
+}
+
+impl<'a> TaskResult<'a> {
+    /// Reads the result of a task from an event's `data`; there is none when that is no JSON object.
+    #[must_use]
+    pub fn read(data: &'a str) -> Self {
+        let none = Self { text: None, whole: true };
+        let Ok(wire) = serde_json::from_str::<WireResult<'a>>(data) else { return none };
+        let text = wire.result.map(|result| match serde_json::from_str::<String>(result.get()) {
+            Ok(text) => Cow::Owned(text),
+            Err(_) => Cow::Borrowed(result.get()),
+        });
+        Self { text, whole: matches!(wire.truncated, Value::Null | Value::Bool(false)) }
     }
 }

@@ -16,7 +16,7 @@ use super::stamper::Stamper;
 use crate::agent::Envelope;
 use crate::clock::{Clock, Timer};
 use crate::metrics::tracker::{Arrival, End, Start, Tracker, Watch};
-use crate::metrics::{Outcome, Record};
+use crate::metrics::{Checks, Outcome, Record};
 use crate::profile::{Connection as Policy, Http, Profile};
 use crate::sse;
 
@@ -33,6 +33,8 @@ pub(super) struct Settings {
     pub(super) http: Http,
     pub(super) policy: Policy,
     pub(super) watch: Watch,
+    /// What must hold of each result, where the profile asks for anything.
+    pub(super) checks: Option<Arc<Checks>>,
     pub(super) limits: sse::Limits,
     pub(super) mask: Mask,
 }
@@ -81,6 +83,7 @@ impl Client {
             http: profile.target.http,
             policy: profile.target.connection,
             watch,
+            checks: profile.checks.clone(),
             limits: sse::Limits { line_bytes: limits.event_bytes, event_bytes: limits.event_bytes },
         }))
     }
@@ -108,6 +111,10 @@ impl Slot {
         let (client, stamper) = (&*self.client.0, &self.stamper);
         let clock = client.clock;
         let tracker = Tracker::new(start, client.watch, gaps_ns);
+        let tracker = match &client.checks {
+            Some(checks) => tracker.checked_by(checks),
+            None => tracker,
+        };
         let timer = Timer::new(clock, tracker.deadline().0);
         let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher, body_bytes: 0 };
         // What is done once an invocation is boxed, so that a stream that waits holds no room for it.

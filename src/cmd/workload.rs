@@ -62,16 +62,18 @@ fn flags(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
         ("load.rate", &args.rate, "-q"),
         ("load.plan", &args.replay, "--replay"),
         ("target.cacert", &args.cacert, "--cacert"),
+        ("check.matches", &args.check_matches, "--check-matches"),
     ];
     let given = named
         .into_iter()
         .filter_map(|(key, value, flag)| value.as_ref().map(|text| Override::new(key, text, Origin::Flag(flag))));
-    let slo = (!args.slo.is_empty()).then(|| {
+    let lists = [("objectives", &args.slo, "--slo"), ("check.contains", &args.check_contains, "--check-contains")];
+    let lists = lists.into_iter().filter(|(_, texts, _)| !texts.is_empty()).map(|(key, texts, flag)| {
         // A list of texts is the same in JSON and in TOML.
-        let list = serde_json::Value::from(args.slo.clone()).to_string();
-        Override::new("objectives", &list, Origin::Flag("--slo"))
+        let list = serde_json::Value::from(texts.clone()).to_string();
+        Override::new(key, &list, Origin::Flag(flag))
     });
     let headers = args.headers.iter().map(|text| Override::header(text));
     let set = args.set.iter().map(|text| Override::set(text));
-    given.chain(slo).chain(headers).chain(set).collect()
+    given.chain(lists).chain(headers).chain(set).collect()
 }

@@ -163,7 +163,7 @@ fn manifest(profile: &Profile, workers: u32) -> Run {
         machine: Machine { system: "test".into(), kernel: None, cpu: None, cores: 1 },
         target: "mock".into(),
         why: profile.why.clone(),
-        objectives: Vec::new(),
+        objectives: profile.objectives.iter().map(ToString::to_string).collect(),
         profile: Value::Null,
         seed: profile.seed.0,
         plan_hash: Plan::new(profile).hash().to_owned(),
@@ -246,6 +246,7 @@ fn expected(kind: FaultKind) -> Outcome {
         FaultKind::Failed => Outcome::TaskFailed,
         FaultKind::Error => Outcome::TaskError,
         FaultKind::Stopped => Outcome::TaskStopped,
+        FaultKind::WrongAnswer | FaultKind::EmptyAnswer => Outcome::CheckFailed,
         FaultKind::SlowHeaders
         | FaultKind::UnknownEvent
         | FaultKind::ForeignTask
@@ -269,7 +270,7 @@ fn whatever_the_agent_does_wrong_each_start_ends_in_one_way_and_the_others_compl
     for kind in FaultKind::ALL.iter().filter(|kind| **kind != FaultKind::Refuse) {
         let fault = format!("[[mock.fault]]\nkind = \"{}\"\nat = [1]\nbytes = \"64KiB\"", kind.word());
         let load = "load.concurrency = 2\nload.invocations = 6\nlimits.idle = \"5s\"\nlimits.headers = \"5s\"\n\
-                    limits.event_bytes = \"16KiB\"";
+                    limits.event_bytes = \"16KiB\"\ncheck.non_empty = true\ncheck.lacks = [\"sorry\"]";
         let run = simulate(&exact(load, &fault), 1, &[]);
         let told = kind.word();
         let outcomes: BTreeMap<u64, Outcome> = run.rows.iter().map(|row| (row.plan_index, row.outcome)).collect();
@@ -278,6 +279,53 @@ fn whatever_the_agent_does_wrong_each_start_ends_in_one_way_and_the_others_compl
         assert_eq!(faulty, usize::from(!expected(*kind).is_completed()), "{told}: only the one is touched");
         assert!(run.row(1).detail.is_some() || expected(*kind).is_completed(), "{told} says why");
     }
+}
+
+#[test]
+fn a_planted_share_of_wrong_answers_is_reported_to_the_invocation() {
+    let run = |kind: &str, check: &str| {
+        let load =
+            format!("load.concurrency = 20\nload.invocations = 500\n{check}\nobjectives = [\"finish p95 < 9s\"]");
+        let fault = format!("chunk_chars = 400\n[[mock.fault]]\nkind = \"{kind}\"\nprobability = 0.03");
+        simulate(&exact(&load, &fault), 2, &[])
+    };
+    let those = |run: &Simulated, outcome: Outcome| -> BTreeSet<u64> {
+        run.rows.iter().filter(|row| row.outcome == outcome).map(|row| row.plan_index).collect()
+    };
+    // The same fault in the same place hits the same invocations, and what it does to these needs no check.
+    let planted = those(&run("failed", ""), Outcome::TaskFailed);
+    assert!((5..=30).contains(&planted.len()), "{} of 500 at 3 %", planted.len());
+    for (kind, check) in [
+        ("wrong_answer", "check.contains = [\"Plimsoll\"]"),
+        ("wrong_answer", "check.lacks = [\"I am sorry\"]"),
+        ("empty_answer", "check.non_empty = true"),
+    ] {
+        let checked = run(kind, check);
+        assert_eq!(those(&checked, Outcome::CheckFailed), planted, "{kind} with {check}");
+        let summary = &checked.readback.summary;
+        let all = summary.overall();
+        let count = planted.len() as u64;
+        assert_eq!((all.ledger.of(Outcome::Completed), all.ledger.failed()), (500 - count, count));
+        let share = 1.0 - count as f64 / 500.0;
+        assert!((all.success.expect("there were some").share - share).abs() < 1e-9);
+        assert!((all.good.expect("there is an objective").share - share).abs() < 1e-9, "a wrong answer is not good");
+        let finish = all.metric(Series::from_intended(Metric::Finish)).expect("some finished");
+        assert_eq!((finish.all.count, finish.all.failed, finish.all.censored), (500 - count, count, 0));
+        assert_eq!(finish.completed.count, 500 - count);
+        assert_eq!((summary.failures.len(), summary.failures[0].count), (1, count));
+        assert!(summary.failures[0].detail.starts_with("check."), "{:?}", summary.failures[0]);
+    }
+    let unchecked = run("wrong_answer", "");
+    assert_eq!(unchecked.readback.summary.overall().ledger.of(Outcome::Completed), 500, "nobody asked");
+}
+
+#[test]
+fn a_task_that_failed_by_itself_is_not_checked_and_one_that_failed_a_check_keeps_its_connection() {
+    let more = "[[mock.tool]]\nname = \"search\"\nerror_probability = 1\n[[mock.fault]]\nkind = \"failed\"\nat = [1]";
+    let run = simulate(&exact("load.concurrency = 1\nload.invocations = 3\ncheck.tool_errors_max = 0", more), 1, &[]);
+    assert_eq!(run.outcomes(), ["check_failed", "task_failed", "check_failed"]);
+    assert_eq!(run.row(2).reused, Some(true));
+    assert_eq!(run.row(2).detail.as_deref(), Some("check.tool_errors_max: more than 0 tool results were errors"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 pub mod breakdown;
 pub mod certificate;
+pub mod check;
 mod column;
 pub mod decomposition;
 pub mod digest;
@@ -20,8 +21,10 @@ mod tally;
 pub mod tools;
 pub mod tracker;
 pub mod warning;
+mod watch;
 
 pub use certificate::{Certificate, Verdict};
+pub use check::Checks;
 pub use ledger::Ledger;
 pub use metric::{Metric, Origin, Series};
 pub use objective::Objective;

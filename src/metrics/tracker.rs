@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
-use super::outcome::{Outcome, Phase};
+use super::check::{Answer, Checks};
+use super::outcome::Outcome;
 use super::parts::{Labeller, Step};
 use super::record::{Record, Stamps};
 use super::tools::Pairing;
-use crate::agent::{Envelope, EventKind, Status, unix_ns};
+pub use super::watch::{Expiry, Watch};
+use crate::agent::{Envelope, EventKind, Status, TaskResult, unix_ns};
 
 /// What is known of an invocation before it starts.
 #[derive(Debug, Clone)]
@@ -34,25 +36,6 @@ pub struct Start {
     pub started_ns: u64,
 }
 
-/// The limits that a tracker watches, in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watch {
-    /// From the start to the connection.
-    pub connect_ns: u64,
-    /// From the send to the headers.
-    pub headers_ns: u64,
-    /// From the headers to the first event.
-    pub first_event_ns: u64,
-    /// Without any byte.
-    pub idle_ns: u64,
-    /// The whole invocation.
-    pub total_ns: u64,
-    /// From the own `task_finished` to the end of the body.
-    pub linger_ns: u64,
-    /// A gap over this is a stall.
-    pub stall_ns: u64,
-}
-
 /// One read that brought body bytes: its number on the connection and its stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
@@ -66,15 +49,6 @@ pub struct Arrival {
     pub handled_ns: u64,
     /// `arrival_ns` is the kernel's; else it was taken in user space, and is the latest possible for all bytes.
     pub kernel: bool,
-}
-
-/// What the client must do when a deadline has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    /// End the invocation with this outcome.
-    End(Outcome),
-    /// Stop waiting for the body's end; the invocation has ended already.
-    LingerOver,
 }
 
 /// How the transport ended; the tracker turns it into the one outcome.
@@ -98,6 +72,8 @@ pub struct Tracker {
     last_event_ns: Option<u64>,
     last_read: Option<u64>,
     event_in_read: bool,
+    /// What the profile's checks look at; absent where there are none.
+    answer: Option<Box<Answer>>,
 }
 
 impl Tracker {
@@ -131,7 +107,15 @@ impl Tracker {
             last_event_ns: None,
             last_read: None,
             event_in_read: false,
+            answer: None,
         }
+    }
+
+    /// Holds the invocation's result against these checks.
+    #[must_use]
+    pub fn checked_by(mut self, checks: &Arc<Checks>) -> Self {
+        self.answer = Some(Box::new(Answer::new(checks)));
+        self
     }
 
     /// The phases of a new connection, in nanoseconds.
@@ -221,25 +205,7 @@ impl Tracker {
     /// Until when the next thing must happen, and what it means if it does not.
     #[must_use]
     pub fn deadline(&self) -> (u64, Expiry) {
-        let stamps = &self.record.stamps;
-        if let Some(finished) = stamps.finished_ns {
-            return (finished.saturating_add(self.watch.linger_ns), Expiry::LingerOver);
-        }
-        let started = stamps.started_ns.unwrap_or(stamps.intended_ns);
-        let total = (started.saturating_add(self.watch.total_ns), Outcome::TimedOut(Phase::Total));
-        let next = match (stamps.sent_ns, stamps.headers_ns, stamps.first_event_ns) {
-            (None, ..) => (started.saturating_add(self.watch.connect_ns), Outcome::TimedOut(Phase::Connect)),
-            (Some(sent), None, _) => (sent.saturating_add(self.watch.headers_ns), Outcome::TimedOut(Phase::Headers)),
-            (_, Some(headers), None) => {
-                (headers.saturating_add(self.watch.first_event_ns), Outcome::TimedOut(Phase::FirstEvent))
-            }
-            _ => total,
-        };
-        let idle = stamps
-            .headers_ns
-            .map(|headers| (self.last_byte_ns.unwrap_or(headers).saturating_add(self.watch.idle_ns), Outcome::Stalled));
-        let (at, outcome) = [Some(next), idle].into_iter().flatten().fold(total, |a, b| if b.0 < a.0 { b } else { a });
-        (at, Expiry::End(outcome))
+        self.watch.deadline(&self.record.stamps, self.last_byte_ns)
     }
 
     /// Its place in the plan.
@@ -269,8 +235,10 @@ impl Tracker {
         if end == End::Eof {
             record.stamps.eof_ns = Some(self.last_byte_ns.map_or(now_ns, |at| now_ns.max(at)));
         }
+        let failed_check = self.answer.and_then(|answer| answer.into_failure());
         (record.outcome, record.detail) = match (&self.status, end) {
             // Whatever the transport does after the task has finished can't change how the task went.
+            (Some(_), _) if failed_check.is_some() => (Outcome::CheckFailed, failed_check),
             (Some(status), _) => Outcome::of_status(status),
             (None, End::Eof) => (Outcome::Truncated, Some("the body ended before task_finished".to_owned())),
             (None, End::Failed(outcome, detail)) => (outcome, Some(detail)),
@@ -324,6 +292,9 @@ impl Tracker {
         };
         self.record.counts.chunks += 1;
         self.record.counts.text_bytes += text.len() as u64;
+        if let Some(answer) = &mut self.answer {
+            answer.chunk(&text);
+        }
         let mut stalled = false;
         if let Some(before) = self.record.stamps.last_chunk_ns.replace(at) {
             let gap = at - before;
@@ -369,7 +340,12 @@ impl Tracker {
             self.record.tokens = task.tokens.unwrap_or_default();
             self.record.task = task.times;
         }
-        self.status = Some(task.map_or(Status::Unknown(String::new()), |task| task.status));
+        let status = task.map_or(Status::Unknown(String::new()), |task| task.status);
+        if let Some(answer) = self.answer.as_mut().filter(|_| status == Status::Completed) {
+            let result = TaskResult::read(envelope.data.unwrap_or_default());
+            answer.judge(&result, self.record.counts.tool_errors);
+        }
+        self.status = Some(status);
     }
 
     fn tool_request(&mut self, envelope: &Envelope<'_>, at: u64) {

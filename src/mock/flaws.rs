@@ -18,6 +18,8 @@ pub(super) struct Flaws<'s> {
     pub(super) instead: Option<&'s Fault>,
     /// What happens inside the stream, by the number of events before it.
     pub(super) inside: Vec<&'s Fault>,
+    /// What is wrong with the answer of a task that ends well.
+    pub(super) answer: Option<FaultKind>,
     /// How the task ends, where it does not end well.
     pub(super) ending: Option<FaultKind>,
     pub(super) slow_headers_ns: u64,
@@ -75,6 +77,7 @@ impl<'s> Flaws<'s> {
             | Kind::Garbage
             | Kind::BadFraming => self.inside.push(fault),
             Kind::Failed | Kind::Error | Kind::Stopped => self.ending = self.ending.or(Some(fault.kind)),
+            Kind::WrongAnswer | Kind::EmptyAnswer => self.answer = self.answer.or(Some(fault.kind)),
             Kind::SlowHeaders => self.slow_headers_ns = self.slow_headers_ns.saturating_add(fault.delay_ns),
             Kind::Connected => self.connected = true,
             Kind::DuplicateFinish => self.duplicate_finish = true,

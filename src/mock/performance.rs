@@ -8,7 +8,7 @@ use rand_core::Rng as _;
 use super::ask::Ask;
 use super::text::Piece;
 use crate::profile::script::distribution::unit;
-use crate::profile::script::{Distribution, Scale, Script};
+use crate::profile::script::{Distribution, FaultKind, Scale, Script};
 use crate::seed::{Rng, Seed};
 
 /// One thing that happens, and how long after the one before it.
@@ -111,6 +111,17 @@ impl<'s> Performance<'s> {
     /// Everything that comes from here on takes longer by this factor.
     pub(super) fn stretch(&mut self, factor: f64) {
         self.stretch = factor;
+    }
+
+    /// What is wrong with the answer; whatever still comes does so in its own time.
+    pub(super) fn spoil(&mut self, kind: FaultKind) {
+        if kind == FaultKind::EmptyAnswer {
+            (self.chunks_left, self.result) = (0, None);
+            return;
+        }
+        let chars = self.result.map(|result| result.to_string().chars().count() as u64);
+        self.answer = Piece::apology();
+        self.result = chars.map(|chars| self.answer.then(chars));
     }
 
     /// The result of the task: what was told so far, or the script's own length of it.

@@ -109,6 +109,9 @@ impl<O: Outlet> Stage<'_, O> {
         let ask = agent.store.change(&booking.begun, |_| ()).map(|turn| turn.ask).unwrap_or_default();
         let mut performance = Performance::new(&agent.script, agent.seed, booking.index, &ask, booking.begun.turn);
         drop(ask);
+        if let Some(kind) = self.flaws.answer {
+            performance.spoil(kind);
+        }
         if (self.flaws.connected || booking.connected) && !agent.script.shape.connected {
             self.show(What::Connected).await;
         }

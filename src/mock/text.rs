@@ -1,4 +1,4 @@
-//! What the mock's agent says: one text, told again and again from anywhere, cut into pieces of any length.
+//! What the mock's agent says: a text, told again and again from anywhere, cut into pieces of any length.
 
 /// With characters of one to four bytes, and with what JSON has to escape.
 const CORPUS: &str = "A mark on a ship's hull shows how deep she may lie in the water. Samuel Plimsoll, a coal merchant \
@@ -11,9 +11,31 @@ const CORPUS: &str = "A mark on a ship's hull shows how deep she may lie in the 
     in Russian.\n\nWhat holds for ships holds for services: there is a load that can be carried safely, it depends on \
     the waters, and whoever paints the line on the funnel will find out at sea. Measure first; then paint. ";
 
-/// How many characters it has.
-const CORPUS_CHARS: u64 = {
-    let (bytes, mut at, mut chars) = (CORPUS.as_bytes(), 0, 0);
+/// What it says instead where the script wants a wrong answer.
+const APOLOGY: &str = "I am sorry, but I can't help with that right now. Please try again later. ";
+
+/// Which text is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Text {
+    #[default]
+    Corpus,
+    Apology,
+}
+
+impl Text {
+    fn whole(self) -> (&'static str, u64) {
+        const CORPUS_CHARS: u64 = chars(CORPUS);
+        const APOLOGY_CHARS: u64 = chars(APOLOGY);
+        match self {
+            Self::Corpus => (CORPUS, CORPUS_CHARS),
+            Self::Apology => (APOLOGY, APOLOGY_CHARS),
+        }
+    }
+}
+
+/// How many characters a text has.
+const fn chars(text: &str) -> u64 {
+    let (bytes, mut at, mut chars) = (text.as_bytes(), 0, 0);
     while at < bytes.len() {
         // A byte 10xxxxxx goes on with the character before it.
         if bytes[at] & 0b1100_0000 != 0b1000_0000 {
@@ -22,11 +44,12 @@ const CORPUS_CHARS: u64 = {
         at += 1;
     }
     chars
-};
+}
 
 /// A piece of what is said: where it begins and how many bytes it has; over the end it goes on from the beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Piece {
+    text: Text,
     from: u32,
     bytes: u32,
 }
@@ -38,22 +61,28 @@ impl Piece {
         while !CORPUS.is_char_boundary(from) {
             from -= 1;
         }
-        Self { from: small(from), bytes: 0 }.then(chars)
+        Self { text: Text::Corpus, from: small(from), bytes: 0 }.then(chars)
+    }
+
+    /// The very beginning of an apology, which answers nothing.
+    pub(super) fn apology() -> Self {
+        Self { text: Text::Apology, from: 0, bytes: 0 }
     }
 
     /// The piece of this many characters that follows.
     pub(super) fn then(self, chars: u64) -> Self {
-        let from = (self.from as usize + self.bytes as usize) % CORPUS.len();
-        let rest = chars % CORPUS_CHARS;
-        let mut bytes = chars / CORPUS_CHARS * CORPUS.len() as u64;
-        let mut told = CORPUS[from..].chars().chain(CORPUS[..from].chars());
+        let (text, text_chars) = self.text.whole();
+        let from = (self.from as usize + self.bytes as usize) % text.len();
+        let rest = chars % text_chars;
+        let mut bytes = chars / text_chars * text.len() as u64;
+        let mut told = text[from..].chars().chain(text[..from].chars());
         bytes += (0..rest).map_while(|_| told.next()).map(|c| c.len_utf8() as u64).sum::<u64>();
-        Self { from: small(from), bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
+        Self { text: self.text, from: small(from), bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
     }
 
     /// Both pieces, of which the other follows this one.
     pub(super) fn and(self, other: Self) -> Self {
-        Self { from: self.from, bytes: self.bytes.saturating_add(other.bytes) }
+        Self { bytes: self.bytes.saturating_add(other.bytes), ..self }
     }
 
     /// How many bytes it has.
@@ -61,13 +90,14 @@ impl Piece {
         self.bytes as usize
     }
 
-    /// Its text, in pieces of the corpus.
+    /// Its text, in pieces of the whole one.
     fn told(self) -> impl Iterator<Item = &'static str> {
+        let (text, _) = self.text.whole();
         let (mut from, mut rest) = (self.from as usize, self.bytes as usize);
         std::iter::from_fn(move || {
             (rest > 0).then(|| {
-                let end = CORPUS.len().min(from + rest);
-                let piece = &CORPUS[from..end];
+                let end = text.len().min(from + rest);
+                let piece = &text[from..end];
                 rest -= piece.len();
                 from = 0;
                 piece
@@ -88,7 +118,7 @@ impl std::fmt::Display for Piece {
 }
 
 fn small(at: usize) -> u32 {
-    u32::try_from(at).expect("the corpus is short")
+    u32::try_from(at).expect("the texts are short")
 }
 
 /// Appends a text as it stands inside a JSON string (RFC 8259 §7).
@@ -123,8 +153,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_have_the_length_asked_for_and_follow_each_other(at: u64, first in 0_u64..40, second in 0_u64..3_000) {
-            let one = Piece::near(at, first);
+        fn pieces_have_the_length_asked_for_and_follow_each_other(
+            at: u64, first in 0_u64..40, second in 0_u64..3_000, apology: bool,
+        ) {
+            let one = if apology { Piece::apology().then(first) } else { Piece::near(at, first) };
             let two = one.then(second);
             prop_assert_eq!(one.to_string().chars().count() as u64, first);
             prop_assert_eq!(two.to_string().chars().count() as u64, second);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::agent::Request;
-use crate::metrics::Objective;
+use crate::metrics::{Checks, Objective};
 use crate::seed::Seed;
 
 pub mod budget;
@@ -56,6 +56,8 @@ pub struct Profile {
     pub limits: Limits,
     /// What the answers are expected to be like: for `check`, never for a measurement.
     pub expect: Expect,
+    /// What must hold of each result for its invocation to have completed; absent when nothing is asked.
+    pub checks: Option<Arc<Checks>>,
     /// What must hold of a run; none when it is only to be measured.
     pub objectives: Vec<Objective>,
     /// A gap between chunks over this is a stall, in nanoseconds.

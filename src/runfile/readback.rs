@@ -234,7 +234,8 @@ impl Facts {
         let shared = share(group.totals.shared_reads, group.totals.events);
         warn(shared > SHARED_READS_MAX, Warning::SharedReads { share: shared });
         // A stream that did not end well takes its connection with it, whoever closed it.
-        let broken = group.ledger.started() - group.ledger.of(Outcome::Completed);
+        let whole = [Outcome::Completed, Outcome::CheckFailed].map(|outcome| group.ledger.of(outcome));
+        let broken = group.ledger.started() - whole.iter().sum::<u64>();
         // And each place in the load makes a first one.
         let places = run.profile.pointer("/load/concurrency").and_then(serde_json::Value::as_u64).unwrap_or(0);
         let closed = self.new_connections.saturating_sub(broken).saturating_sub(places);

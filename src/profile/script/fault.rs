@@ -76,6 +76,8 @@ kinds! {
     Failed "failed" "The task ends as `failed`.",
     Error "error" "The task ends as `error`.",
     Stopped "stopped" "The task ends as `stopped`.",
+    WrongAnswer "wrong_answer" "The task ends as `completed`, in its own time, with an apology in place of the answer.",
+    EmptyAnswer "empty_answer" "The task ends as `completed` without a chunk and with an empty result.",
     Connected "connected" "A `connected` event comes first.",
     Drip "drip" "The stream comes one byte a write, `delay` apart.",
     Buffer "buffer" "Everything is held back and comes at once at the end, as from a proxy that buffers.",

@@ -125,6 +125,12 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("budget.rate", Kind::Rate { zero: false }, Default::Absent("`\"15/m\"` for api.xpander.ai, which documents 100 a minute and 1,000 an hour; else no such limit"), "Invocations are started this often at most, whatever the load asks for."),
     key("budget.brake", Kind::Flag, Default::Value("false"), "Status 429 holds all starts up for as long as its `Retry-After` says, or for a second."),
 
+    key("check.contains", Kind::Texts, Default::Value("[]"), "Checks on the result (`--check-contains`): it has each of these texts. Where one fails the outcome is `check_failed`, and the invocation has not completed. The result is that of `task_finished`; where that is empty or cut by the server, it is the text of the chunks, of which 1 MiB is kept."),
+    key("check.lacks", Kind::Texts, Default::Value("[]"), "It has none of these texts, such as an apology in place of an answer."),
+    key("check.matches", Kind::Filled, Default::Absent("not asked"), "It matches this regular expression somewhere (`--check-matches`; `^` and `$` bind it, `(?i)` ignores case)."),
+    key("check.non_empty", Kind::Flag, Default::Value("false"), "It has more than white space."),
+    key("check.tool_errors_max", Kind::Count { min: 0, max: u64::MAX }, Default::Absent("any number"), "So many tool results were errors, at most."),
+
     key("limits.connect", TIME, Default::Value("\"10s\""), "Name look-up, TCP, TLS and HTTP handshake together."),
     key("limits.headers", TIME, Default::Value("\"60s\""), "From the send to the response's headers."),
     key("limits.first_event", TIME, Default::Value("\"60s\""), "From the headers to the first event."),

@@ -6,6 +6,7 @@
 
 mod arrivals;
 mod budget;
+mod check;
 mod conversation;
 mod document;
 mod form;
@@ -92,6 +93,7 @@ fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
         replay,
         limits: load::limits(form),
         expect: load::expect(form),
+        checks: check::read(form),
         objectives: objectives(form),
         stall_ns: form.number_or_default("stall"),
         mock: script::read(form),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::metrics::check::NotAPattern;
 use crate::metrics::objective::NotAnObjective;
 
 /// Where a value of a profile was written; a later kind beats an earlier one.
@@ -76,6 +77,16 @@ pub enum Fault {
     /// An objective that is none.
     #[error(transparent)]
     Objective(NotAnObjective),
+    /// A regular expression that is none.
+    #[error(
+        "{text:?} is no regular expression: {error}; a character that means itself takes a backslash before it, in TOML in 'single quotes'"
+    )]
+    Pattern {
+        /// What stands there.
+        text: String,
+        /// What is wrong with it.
+        error: NotAPattern,
+    },
     /// Two values that cannot both hold.
     #[error("{reason}; {remedy}")]
     Contradiction {

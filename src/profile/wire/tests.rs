@@ -1,6 +1,7 @@
 //! Every mistake that a profile can have, as its user sees it.
 
 use super::*;
+use crate::metrics::check::Pattern;
 use crate::profile::script::Script;
 use crate::profile::{Model, Overflow};
 
@@ -21,6 +22,25 @@ fn with(lines: &str) -> String {
 
 fn over(text: &str, overrides: &[Override]) -> Result<Profile, Problems> {
     Profile::parse("profiles/x.toml", text, overrides.to_vec())
+}
+
+#[test]
+fn checks_that_can_never_tell_anything_are_refused() {
+    insta::assert_snapshot!(with("[check]\ncontains = [\"a load line\", \"\"]\nlacks = [\"load\"]\nmatches = \"(42\"\ntool_errors_max = -1\nnon_empty = \"yes\"\nequals = \"x\""), @r#"
+    profiles/x.toml:6: check.contains: every result has the empty text; remove it; non_empty asks for any text
+    profiles/x.toml:7: check.lacks: no result has "a load line" and lacks it at once; remove it here or from check.contains
+    profiles/x.toml:8: check.matches: "(42" is no regular expression: unclosed group; a character that means itself takes a backslash before it, in TOML in 'single quotes'
+    profiles/x.toml:9: check.tool_errors_max: expected a whole number of at least 0, found -1
+    profiles/x.toml:10: check.non_empty: expected true or false, found "yes"
+    profiles/x.toml:11: check.equals: unknown key
+    "#);
+    let flag = |key: &str, value: &str, name: &'static str| {
+        over(SMALLEST, &[Override::new(key, value, Origin::Flag(name)).expect("a known key")])
+    };
+    let told = flag("check.matches", "[", "--check-matches").expect_err("no pattern");
+    insta::assert_snapshot!(told.to_string(), @r#"flag --check-matches: check.matches: "[" is no regular expression: unclosed character class; a character that means itself takes a backslash before it, in TOML in 'single quotes'"#);
+    let checks = flag("check.matches", "^4+2$", "--check-matches").expect("valid").checks.expect("there is one");
+    assert_eq!(checks.matches, Some(Pattern::parse("^4+2$").expect("a pattern")));
 }
 
 #[test]
@@ -173,6 +193,7 @@ fn the_smallest_profile_gets_every_default() {
             response_bytes: None,
             cost_per_invocation: None,
         },
+        checks: None,
         objectives: [],
         stall_ns: 1000000000,
     "#);
