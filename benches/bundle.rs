@@ -100,7 +100,8 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
         for plan_index in second * PER_SECOND..((second + 1) * PER_SECOND).min(invocations) {
             let record = record(plan_index, &variant, &mut gaps_ns);
             recorder.finished(&record, &gaps_ns);
-            (0..record.counts.events).for_each(|event| recorder.event(&variant, false, 20_000 + event, 4_000));
+            (0..record.counts.events)
+                .for_each(|event| recorder.event((&variant, &record.scenario), false, 20_000 + event, 4_000));
             row.started += 1;
             row.finished += 1;
             row.completed += 1;
@@ -162,6 +163,7 @@ fn manifest() -> Run {
         target: "none".to_owned(),
         why: "made up, to measure what a large bundle costs".to_owned(),
         objectives: vec!["ttfc p95 < 1s".to_owned()],
+        scenarios: Vec::new(),
         profile: serde_json::Value::Null,
         seed: 1,
         plan_hash: "none".to_owned(),

@@ -38,7 +38,7 @@ fn tracker(variant: &Arc<str>) -> Tracker {
 
 /// Allocations of so many rounds of these events, after one to begin with.
 fn allocations(payloads: &[&str], rounds: u64) -> u64 {
-    let variant: Arc<str> = Arc::from("base");
+    let (variant, scenario): (Arc<str>, Arc<str>) = (Arc::from("base"), Arc::default());
     let (mut tracker, mut recorder) = (tracker(&variant), Recorder::new());
     let envelopes: Vec<_> = payloads.iter().map(|payload| Envelope::parse(payload).unwrap()).collect();
     let mut read = 0;
@@ -50,7 +50,7 @@ fn allocations(payloads: &[&str], rounds: u64) -> u64 {
             let arrival = Arrival { read, arrival_ns: at_ns, earliest_ns: at_ns, handled_ns: at_ns, kernel: true };
             tracker.bytes(arrival, 182);
             tracker.event(envelope, arrival, false);
-            recorder.event(&variant, false, 20_000, 1_000);
+            recorder.event((&variant, &scenario), false, 20_000, 1_000);
         }
     };
     round();

@@ -56,21 +56,24 @@ fn arrival(read: u64) -> Arrival {
     Arrival { read, arrival_ns, earliest_ns: arrival_ns, handled_ns: arrival_ns + 20_000, kernel: true }
 }
 
+/// The names of a variant and a scenario.
+type Of<'a> = (&'a Arc<str>, &'a Arc<str>);
+
 /// Bytes, event, and the worker's histograms, as the client and the worker call them.
-fn see(tracker: &mut Tracker, recorder: &mut Recorder, variant: &Arc<str>, envelope: &Envelope<'_>, read: u64) {
+fn see(tracker: &mut Tracker, recorder: &mut Recorder, of: Of<'_>, envelope: &Envelope<'_>, read: u64) {
     let arrival = arrival(read);
     tracker.bytes(black_box(arrival), 182);
     tracker.event(black_box(envelope), arrival, false);
-    recorder.event(variant, false, arrival.handled_ns - arrival.arrival_ns, 0);
+    recorder.event(of, false, arrival.handled_ns - arrival.arrival_ns, 0);
 }
 
 /// A stream that is taken up to before its end.
-fn stream(recorder: &mut Recorder, variant: &Arc<str>, gaps_ns: Vec<u64>) -> Tracker {
-    let mut tracker = tracker(variant, gaps_ns);
+fn stream(recorder: &mut Recorder, of: Of<'_>, gaps_ns: Vec<u64>) -> Tracker {
+    let mut tracker = tracker(of.0, gaps_ns);
     for (read, payload) in [CREATED, EXECUTING, THINK, REQUEST, RESULT].into_iter().chain([CHUNK; 36]).enumerate() {
-        see(&mut tracker, recorder, variant, &envelope(payload), read as u64);
+        see(&mut tracker, recorder, of, &envelope(payload), read as u64);
     }
-    see(&mut tracker, recorder, variant, &envelope(FINISHED), EVENTS);
+    see(&mut tracker, recorder, of, &envelope(FINISHED), EVENTS);
     tracker
 }
 
@@ -88,7 +91,8 @@ fn envelopes(criterion: &mut Criterion) {
 }
 
 fn events(criterion: &mut Criterion) {
-    let variant: Arc<str> = Arc::from("base");
+    let (variant, scenario): (Arc<str>, Arc<str>) = (Arc::from("base"), Arc::default());
+    let of = (&variant, &scenario);
     for (name, payloads) in
         [("chunk", [CHUNK, CHUNK]), ("chunk and think in turn", [CHUNK, THINK]), ("tool call", [REQUEST, RESULT])]
     {
@@ -103,7 +107,7 @@ fn events(criterion: &mut Criterion) {
                     let mut tracker = tracker(&variant, gaps_ns);
                     let began = Instant::now();
                     for read in 0..EVENTS {
-                        see(&mut tracker, &mut recorder, &variant, &envelopes[(read % 2) as usize], read);
+                        see(&mut tracker, &mut recorder, of, &envelopes[(read % 2) as usize], read);
                     }
                     spent += began.elapsed();
                     gaps_ns = tracker.end(End::Eof, 1_000 * MS).1;
@@ -116,10 +120,11 @@ fn events(criterion: &mut Criterion) {
 
 /// The end of an invocation with one tool call and 36 chunks, and its row.
 fn invocations(criterion: &mut Criterion) {
-    let variant: Arc<str> = Arc::from("base");
+    let (variant, scenario): (Arc<str>, Arc<str>) = (Arc::from("base"), Arc::default());
+    let of = (&variant, &scenario);
     let mut recorder = Recorder::new();
     let end = |recorder: &mut Recorder, gaps_ns: Vec<u64>| -> (Record, Vec<u64>, Duration) {
-        let tracker = stream(recorder, &variant, gaps_ns);
+        let tracker = stream(recorder, of, gaps_ns);
         let began = Instant::now();
         let (record, gaps_ns) = tracker.end(End::Eof, 1_000 * MS);
         recorder.finished(&record, &gaps_ns);
@@ -138,7 +143,7 @@ fn invocations(criterion: &mut Criterion) {
         });
     });
     let (record, ..) = end(&mut recorder, Vec::new());
-    let mut writer = Writer::new(std::io::sink()).expect("a sink takes all");
+    let mut writer = Writer::new(std::io::sink(), false).expect("a sink takes all");
     criterion.bench_function("one row of invocations.csv (the dispatcher's)", |bencher| {
         bencher.iter(|| writer.write(black_box(&record)).expect("a sink takes all"));
     });

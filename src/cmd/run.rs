@@ -186,6 +186,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
         target: endpoint.name(),
         why: profile.why.clone(),
         objectives: profile.objectives.iter().map(ToString::to_string).collect(),
+        scenarios: Vec::new(),
         profile: profile.resolved.0.clone(),
         seed: profile.seed.0,
         plan_hash: Plan::new(profile).hash().to_owned(),

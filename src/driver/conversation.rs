@@ -179,6 +179,7 @@ impl Shared {
             plan_index: start.plan_index,
             seen: 0,
             variant: Arc::clone(&start.variant),
+            scenario: Arc::default(),
             warmup: start.warmup,
             held: None,
         };
@@ -243,6 +244,7 @@ struct Events<'a> {
     /// Events so far.
     seen: u64,
     variant: Arc<str>,
+    scenario: Arc<str>,
     warmup: bool,
     /// The latest event: only what follows shows whether it was the last of its read.
     held: Option<Arrival>,
@@ -296,7 +298,8 @@ impl Events<'_> {
         let mapping_ns = if arrival.kernel { self.shared.stamper.mapping_error_ns() } else { 0 };
         let span_ns = if exact { 0 } else { arrival.arrival_ns.saturating_sub(arrival.earliest_ns) };
         let lag_ns = arrival.handled_ns.saturating_sub(arrival.arrival_ns);
-        self.shared.recorder.borrow_mut().event(&self.variant, self.warmup, lag_ns, mapping_ns + span_ns);
+        let of = (&self.variant, &self.scenario);
+        self.shared.recorder.borrow_mut().event(of, self.warmup, lag_ns, mapping_ns + span_ns);
     }
 }
 

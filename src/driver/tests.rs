@@ -164,6 +164,7 @@ fn manifest(profile: &Profile, workers: u32) -> Run {
         target: "mock".into(),
         why: profile.why.clone(),
         objectives: profile.objectives.iter().map(ToString::to_string).collect(),
+        scenarios: Vec::new(),
         profile: Value::Null,
         seed: profile.seed.0,
         plan_hash: Plan::new(profile).hash().to_owned(),

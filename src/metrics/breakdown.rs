@@ -62,6 +62,7 @@ struct Entry {
     finish_ns: u64,
     plan_index: u64,
     variant: Arc<str>,
+    scenario: Arc<str>,
     turn: u32,
     start_lag_ns: u64,
     parts: PartTimes,
@@ -109,6 +110,7 @@ impl Breakdown {
                 finish_ns,
                 plan_index: record.plan_index,
                 variant: Arc::clone(&record.variant),
+                scenario: Arc::clone(&record.scenario),
                 turn: record.turn,
                 start_lag_ns,
                 parts: record.parts,
@@ -239,6 +241,7 @@ impl Entry {
         Slow {
             plan_index: self.plan_index,
             variant: self.variant.to_string(),
+            scenario: (!self.scenario.is_empty()).then(|| self.scenario.to_string()),
             turn: self.turn,
             finish_ns: self.finish_ns,
             start_lag_ns: self.start_lag_ns,

@@ -23,7 +23,8 @@ pub struct Decomposition {
     pub total_ns_mean: u64,
     /// The parts of the mean invocation, those of tools by name; one without any time is left out.
     pub parts: Vec<PartSummary>,
-    /// By turn of the conversation, and a last one without a number for all turns together; empty when there is one.
+    /// By turn of the conversation, and a last one without a number for all turns together where all conversations are
+    /// of one scenario; empty when there is one turn.
     pub turns: Vec<TurnSummary>,
     /// The invocations that make up the p99 of time to finish; absent where that is refused.
     pub tail: Option<Tail>,
@@ -93,6 +94,9 @@ pub struct Slow {
     pub plan_index: u64,
     /// Its variant.
     pub variant: String,
+    /// Its scenario, where the profile has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
     /// Its turn, from 0.
     pub turn: u32,
     /// From the intended start to its end, in nanoseconds.

@@ -3,11 +3,11 @@
 //! Each row is packed into what the statistics need of it, about a hundred bytes, so that a million of them fit.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use hdrhistogram::Histogram as Hdr;
 
 use super::column::Column;
+use super::marginal::Marginal;
 use super::metric::{Metric, Series};
 use super::objective::Objective;
 use super::record::Record;
@@ -19,6 +19,8 @@ use crate::stats::{self, Groups, Incidence, Observation, histogram, proportion};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
 const FAILURES_MAX: usize = 100;
+/// The scenario of a row that has none.
+const NO_SCENARIO: u16 = u16::MAX;
 /// Ways to fail that the summary keeps.
 const FAILURES_KEPT: usize = 10;
 
@@ -26,15 +28,14 @@ const FAILURES_KEPT: usize = 10;
 #[derive(Debug, Default)]
 pub struct Digest {
     series: Vec<Series>,
-    variants: Vec<Arc<str>>,
+    variants: Marginal,
+    /// Empty where the profile has none.
+    scenarios: Marginal,
     rows: Vec<Packed>,
     /// What the rows say of each series.
     columns: Vec<Column>,
     /// The rows in order of intended start; as they came until they are summed up.
     order: Vec<u32>,
-    tallies: Vec<Tally>,
-    /// The tool calls of each variant.
-    tools: Vec<ToolSamples>,
     warmup_rows: u64,
     failures: BTreeMap<(String, String), u64>,
     objectives: Vec<Objective>,
@@ -43,11 +44,25 @@ pub struct Digest {
 
 /// What a histogram of many samples an invocation is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    metric: Metric,
-    variant: String,
-    completed: bool,
-    group: Option<u64>,
+pub struct Key {
+    /// What is measured.
+    pub metric: Metric,
+    /// The variant's name.
+    pub variant: String,
+    /// The scenario's name; empty where the profile has none.
+    pub scenario: String,
+    /// Whether the invocations completed.
+    pub completed: bool,
+    /// The group of a jackknife's streams.
+    pub group: Option<u64>,
+}
+
+/// Whose rows are summed up: those of all, or those under one name.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    All,
+    Variant(usize),
+    Scenario(usize),
 }
 
 /// One row: what tells it apart. Its observations are in the columns.
@@ -56,6 +71,8 @@ struct Packed {
     intended_ns: u64,
     plan_index: u64,
     variant: u32,
+    /// [`NO_SCENARIO`] where there is none.
+    scenario: u16,
     completed: bool,
     /// Whether it had the time to complete: neither cut off from outside nor never started.
     judged: bool,
@@ -80,9 +97,7 @@ impl Digest {
             self.warmup_rows += 1;
             return;
         }
-        let variant = self.variant(&record.variant);
-        self.tallies[variant].add(record);
-        self.tools[variant].take(record);
+        let (variant, scenario) = (self.variants.take(&record.variant, record), self.scenario(record));
         if let Some(detail) = record.detail.as_ref().filter(|_| !record.outcome.censors()) {
             let known = (record.outcome.name(), detail.clone());
             let room = self.failures.len() < FAILURES_MAX || self.failures.contains_key(&known);
@@ -97,6 +112,7 @@ impl Digest {
             intended_ns: record.stamps.intended_ns,
             plan_index: record.plan_index,
             variant: u32::try_from(variant).expect("variants are counted in 32 bits"),
+            scenario,
             completed: record.outcome.is_completed(),
             judged: !record.outcome.censors(),
             started: record.outcome.was_started(),
@@ -105,29 +121,20 @@ impl Digest {
         });
     }
 
-    /// One more histogram of many samples an invocation, of one outcome; `group` is that of a jackknife's streams.
+    fn scenario(&mut self, record: &Record) -> u16 {
+        if record.scenario.is_empty() {
+            return NO_SCENARIO;
+        }
+        let at = self.scenarios.take(&record.scenario, record);
+        u16::try_from(at).expect("scenarios are counted in 16 bits")
+    }
+
+    /// One more histogram of many samples an invocation, of one outcome.
     ///
     /// # Panics
     /// Never: every histogram of a bundle has the same range and precision.
-    pub fn take_histogram(
-        &mut self,
-        metric: Metric,
-        variant: &str,
-        completed: bool,
-        group: Option<u64>,
-        part: &Hdr<u64>,
-    ) {
-        let key = Key { metric, variant: variant.to_owned(), completed, group };
+    pub fn take_histogram(&mut self, key: Key, part: &Hdr<u64>) {
         histogram::add(&mut self.many, key, part);
-    }
-
-    fn variant(&mut self, name: &Arc<str>) -> usize {
-        self.variants.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.variants.push(Arc::clone(name));
-            self.tallies.push(Tally::default());
-            self.tools.push(ToolSamples::default());
-            self.variants.len() - 1
-        })
     }
 
     /// The plain quantile `p` of a series over all invocations, in nanoseconds: never refused, and without an interval.
@@ -136,9 +143,9 @@ impl Digest {
     #[must_use]
     pub fn plain_quantile_ns(&self, series: Series, p: f64) -> Option<u64> {
         match self.series.iter().position(|known| *known == series) {
-            Some(at) => Incidence::new(&self.observations(at, None, false)).quantile_ns(p),
+            Some(at) => Incidence::new(&self.observations(at, Whose::All, false)).quantile_ns(p),
             None => {
-                let all = self.many(series.metric, None, false)?;
+                let all = self.many(series.metric, Whose::All, false)?;
                 weighted_quantile(&histogram::counts(&all).collect::<Vec<_>>(), p)
             }
         }
@@ -154,13 +161,11 @@ impl Digest {
             (row.intended_ns, row.plan_index)
         });
         self.order = order;
-        let mut groups = vec![self.group(None, span_ns)];
-        if self.variants.len() > 1 {
-            // By name: rows come in the order in which invocations ended, which says nothing about variants.
-            let mut variants: Vec<_> = (0..self.variants.len()).collect();
-            variants.sort_by_key(|variant| &self.variants[*variant]);
-            groups.extend(variants.into_iter().map(|variant| self.group(Some(variant), span_ns)));
+        let mut groups = vec![self.group(Whose::All, span_ns)];
+        if self.variants.names.len() > 1 {
+            groups.extend(self.variants.by_name().into_iter().map(|at| self.group(Whose::Variant(at), span_ns)));
         }
+        groups.extend(self.scenarios.by_name().into_iter().map(|at| self.group(Whose::Scenario(at), span_ns)));
         let objectives = self.objectives.iter().map(|objective| objective.judge(&groups[0], span_ns)).collect();
         let (settled, failures) = (self.settled(), failures(self.failures));
         let warmup_rows = self.warmup_rows;
@@ -187,59 +192,61 @@ impl Digest {
     }
 
     /// The share of rows that are `good` among those that `count`.
-    fn share(
-        &self,
-        variant: Option<usize>,
-        count: impl Fn(&Packed) -> bool,
-        good: fn(&Packed) -> bool,
-    ) -> Option<Share> {
-        let of = |row: &&Packed| variant.is_none_or(|variant| row.variant as usize == variant) && count(row);
+    fn share(&self, whose: Whose, count: impl Fn(&Packed) -> bool, good: fn(&Packed) -> bool) -> Option<Share> {
+        let of = |row: &&Packed| row.is(whose) && count(row);
         let series: Vec<bool> = self.ordered().map(|(_, row)| row).filter(of).map(good).collect();
         proportion(&series).map(|of| Share { share: of.share, low: of.low, high: of.high })
     }
 
-    fn group(&self, variant: Option<usize>, span_ns: u64) -> Group {
-        let tally = match variant {
-            Some(variant) => self.tallies[variant].clone(),
-            None => self.tallies.iter().fold(Tally::default(), Tally::and),
+    fn group(&self, whose: Whose, span_ns: u64) -> Group {
+        let (variants, scenarios) = (&self.variants, &self.scenarios);
+        let (tally, tools) = match whose {
+            Whose::All => (variants.tallies.iter().fold(Tally::default(), Tally::and), &variants.tools[..]),
+            Whose::Variant(at) => (variants.tallies[at].clone(), &variants.tools[at..=at]),
+            Whose::Scenario(at) => (scenarios.tallies[at].clone(), &scenarios.tools[at..=at]),
         };
-        let name = variant.map(|variant| self.variants[variant].to_string());
         let per_invocation = self.series.iter().enumerate().map(|(at, series)| {
-            let (all, completed) = self.both_rows(at, variant);
+            let (all, completed) = self.both_rows(at, whose);
             MetricSummary { series: *series, all, completed }
         });
         let mut metrics: Vec<_> = per_invocation.collect();
         for metric in Metric::ALL.into_iter().filter(|metric| metric.is_many()) {
             metrics.push(MetricSummary {
                 series: Series::of(metric),
-                all: self.many_row(metric, name.as_deref(), false),
-                completed: self.many_row(metric, name.as_deref(), true),
+                all: self.many_row(metric, whose, false),
+                completed: self.many_row(metric, whose, true),
             });
         }
         metrics.retain(|metric| metric.all.count + metric.all.failed + metric.all.censored > 0);
         let order = |series: Series| Metric::ALL.iter().position(|metric| *metric == series.metric);
         metrics.sort_by_key(|metric| (order(metric.series), metric.series.origin));
+        let mut decomposition = tally.breakdown.decomposition();
+        if scenarios.names.len() > 1 && !matches!(whose, Whose::Scenario(_)) {
+            // Of conversations with other turns, the sum of the turns' means is that of none.
+            decomposition.iter_mut().for_each(|of| of.turns.retain(|turn| turn.turn.is_some()));
+        }
         Group {
-            variant: name,
+            variant: if let Whose::Variant(at) = whose { Some(variants.names[at].to_string()) } else { None },
+            scenario: if let Whose::Scenario(at) = whose { Some(scenarios.names[at].to_string()) } else { None },
             rates: tally.rates(span_ns),
-            success: self.share(variant, |row| row.judged, |row| row.completed),
-            stalled: self.share(variant, |row| row.started, |row| row.stalled),
-            good: self.share(variant, |_| !self.objectives.is_empty(), |row| row.good),
+            success: self.share(whose, |row| row.judged, |row| row.completed),
+            stalled: self.share(whose, |row| row.started, |row| row.stalled),
+            good: self.share(whose, |_| !self.objectives.is_empty(), |row| row.good),
             ledger: tally.ledger,
             totals: tally.totals,
             metrics,
-            tools: ToolSamples::summaries(variant.map_or(&self.tools[..], |variant| &self.tools[variant..=variant])),
-            decomposition: tally.breakdown.decomposition(),
+            tools: ToolSamples::summaries(tools),
+            decomposition,
         }
     }
 
     /// Both rows of a series: all, and completed only. Where nothing failed they are the same, and made once.
-    fn both_rows(&self, at: usize, variant: Option<usize>) -> (Row, Row) {
-        let observations = self.observations(at, variant, false);
+    fn both_rows(&self, at: usize, whose: Whose) -> (Row, Row) {
+        let observations = self.observations(at, whose, false);
         let (all, count) = (Row::of(&observations), observations.len());
         // Two at a time would be the peak of a large run's memory.
         drop(observations);
-        let completed = self.observations(at, variant, true);
+        let completed = self.observations(at, whose, true);
         if completed.len() == count {
             return (all.clone(), all);
         }
@@ -251,19 +258,17 @@ impl Digest {
         self.order.iter().map(|row| (*row as usize, &self.rows[*row as usize]))
     }
 
-    fn observations(&self, at: usize, variant: Option<usize>, completed_only: bool) -> Vec<Observation> {
-        let wanted = |(_, row): &(usize, &Packed)| {
-            variant.is_none_or(|variant| row.variant as usize == variant) && (row.completed || !completed_only)
-        };
+    fn observations(&self, at: usize, whose: Whose, completed_only: bool) -> Vec<Observation> {
+        let wanted = |(_, row): &(usize, &Packed)| row.is(whose) && (row.completed || !completed_only);
         self.ordered().filter(wanted).filter_map(|(place, _)| self.columns[at].get(place)).collect()
     }
 
-    fn many_row(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Row {
-        let Some(all) = self.many(metric, variant, completed_only).filter(|all| !all.is_empty()) else {
+    fn many_row(&self, metric: Metric, whose: Whose, completed_only: bool) -> Row {
+        let Some(all) = self.many(metric, whose, completed_only).filter(|all| !all.is_empty()) else {
             return Row::default();
         };
         let counts: Vec<_> = histogram::counts(&all).collect();
-        let groups = Groups::new(self.groups(metric, variant, completed_only));
+        let groups = Groups::new(self.groups(metric, whose, completed_only));
         let each = |p: f64| {
             if groups.is_empty() {
                 // The groups come with the end of a run; one that was killed has the number and no interval.
@@ -285,12 +290,10 @@ impl Digest {
     }
 
     /// The groups of streams for the jackknife; one may lie in two histograms, of those that completed and others.
-    fn groups(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Vec<Vec<(u64, u64)>> {
+    fn groups(&self, metric: Metric, whose: Whose, completed_only: bool) -> Vec<Vec<(u64, u64)>> {
         let mut groups: BTreeMap<u64, BTreeMap<u64, u64>> = BTreeMap::new();
         for (key, part) in &self.many {
-            let wanted = key.metric == metric
-                && variant.is_none_or(|variant| key.variant == variant)
-                && (key.completed || !completed_only);
+            let wanted = self.wants(key, metric, whose, completed_only);
             let Some(group) = key.group.filter(|_| wanted) else { continue };
             let counts = groups.entry(group).or_default();
             histogram::counts(part).for_each(|(value, count)| *counts.entry(value).or_default() += count);
@@ -298,20 +301,34 @@ impl Digest {
         groups.into_values().map(|counts| counts.into_iter().collect()).collect()
     }
 
-    /// Everything that was recorded of a metric of many samples an invocation.
-    fn many(&self, metric: Metric, variant: Option<&str>, completed_only: bool) -> Option<Hdr<u64>> {
-        let wanted = |key: &&Key| {
-            key.metric == metric
-                && key.group.is_none()
-                && variant.is_none_or(|variant| key.variant == variant)
-                && (key.completed || !completed_only)
+    fn wants(&self, key: &Key, metric: Metric, whose: Whose, completed_only: bool) -> bool {
+        let named = match whose {
+            Whose::All => true,
+            Whose::Variant(at) => *key.variant == *self.variants.names[at],
+            Whose::Scenario(at) => *key.scenario == *self.scenarios.names[at],
         };
+        key.metric == metric && named && (key.completed || !completed_only)
+    }
+
+    /// Everything that was recorded of a metric of many samples an invocation.
+    fn many(&self, metric: Metric, whose: Whose, completed_only: bool) -> Option<Hdr<u64>> {
+        let wanted = |key: &Key| key.group.is_none() && self.wants(key, metric, whose, completed_only);
         let mut parts = self.many.iter().filter(|(key, _)| wanted(key)).map(|(_, part)| part);
         let mut all = parts.next()?.clone();
         for part in parts {
             all.add(part).expect("every histogram has the same range and precision");
         }
         Some(all)
+    }
+}
+
+impl Packed {
+    fn is(&self, whose: Whose) -> bool {
+        match whose {
+            Whose::All => true,
+            Whose::Variant(at) => self.variant as usize == at,
+            Whose::Scenario(at) => usize::from(self.scenario) == at,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod column;
 pub mod decomposition;
 pub mod digest;
 pub mod ledger;
+mod marginal;
 pub mod metric;
 pub mod objective;
 pub mod outcome;

@@ -139,6 +139,8 @@ pub struct Record {
     pub plan_index: u64,
     /// The name of its variant.
     pub variant: Arc<str>,
+    /// The name of its scenario; empty where the profile has none.
+    pub scenario: Arc<str>,
     /// Its conversation.
     pub conversation: u64,
     /// Its turn within the conversation, from 0.
@@ -188,6 +190,7 @@ impl Record {
         Self {
             plan_index,
             variant,
+            scenario: Arc::default(),
             conversation: 0,
             turn: 0,
             worker: None,

@@ -1,4 +1,4 @@
-//! What a worker records: a histogram for each series, variant and outcome, and the totals of its events.
+//! What a worker records: a histogram for each series, variant, scenario and outcome, and the totals of its events.
 //!
 //! Owned by its worker: no lock, no atomic. What was recorded is handed over once a second as [`Parts`], and merging
 //! all parts of a run gives what one recorder would have recorded of the whole.
@@ -25,6 +25,8 @@ pub struct Tag {
     pub tool: Option<Arc<str>>,
     /// The variant's name.
     pub variant: Arc<str>,
+    /// The scenario's name; empty where the profile has none.
+    pub scenario: Arc<str>,
     /// How the invocations ended; nothing for what is recorded while they run, and for the warm-up.
     pub outcome: Option<&'static str>,
     /// Whether they belong to the warm-up.
@@ -40,21 +42,24 @@ pub struct Parts {
     pub finished: BTreeMap<&'static str, u64>,
 }
 
-/// The gaps of one group of streams of one variant, without the warm-up.
+/// The gaps of one group of streams of one variant and scenario, without the warm-up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GapGroup {
     /// The variant's name.
     pub variant: Arc<str>,
+    /// The scenario's name; empty where the profile has none.
+    pub scenario: Arc<str>,
     /// Whether the streams completed.
     pub completed: bool,
     /// The group, below [`GAP_GROUPS`].
     pub group: u64,
 }
 
-/// What is recorded of the events of one variant's invocations, inside or outside the warm-up.
+/// What is recorded of the events of one variant's and scenario's invocations, inside or outside the warm-up.
 #[derive(Debug)]
 struct OfEvents {
     variant: Arc<str>,
+    scenario: Arc<str>,
     warmup: bool,
     client_lag: Histogram,
     stamp_error: Histogram,
@@ -64,7 +69,7 @@ struct OfEvents {
 #[derive(Debug, Default)]
 pub struct Recorder {
     parts: Parts,
-    /// By variant and warm-up: few, and found faster by looking at each than in a map, once an event.
+    /// By variant, scenario and warm-up: few, and found faster by looking at each than in a map, once an event.
     events: Vec<OfEvents>,
     gap_groups: BTreeMap<GapGroup, Histogram>,
     /// The tools that are told apart.
@@ -94,7 +99,7 @@ impl Parts {
         }
     }
 
-    /// All of a series, whatever the variant and the outcome.
+    /// All of a series, whatever the variant, the scenario and the outcome.
     #[must_use]
     pub fn all(&self, series: Series) -> Histogram {
         let mut all = Histogram::default();
@@ -131,6 +136,7 @@ impl Recorder {
         if !record.warmup {
             let group = GapGroup {
                 variant: Arc::clone(&record.variant),
+                scenario: Arc::clone(&record.scenario),
                 completed: record.outcome == Outcome::Completed,
                 group: record.plan_index % GAP_GROUPS,
             };
@@ -140,11 +146,21 @@ impl Recorder {
     }
 
     /// Counts one event of a running invocation: its lag, and by how much its stamp may be too late, in nanoseconds.
-    pub fn event(&mut self, variant: &Arc<str>, warmup: bool, lag_ns: u64, stamp_error_ns: u64) {
-        let known = self.events.iter().position(|of| Arc::ptr_eq(&of.variant, variant) && of.warmup == warmup);
-        let at = known.unwrap_or_else(|| {
-            let (client_lag, stamp_error) = (Histogram::default(), Histogram::default());
-            self.events.push(OfEvents { variant: Arc::clone(variant), warmup, client_lag, stamp_error });
+    ///
+    /// `of` names the invocation's variant and scenario.
+    pub fn event(&mut self, of: (&Arc<str>, &Arc<str>), warmup: bool, lag_ns: u64, stamp_error_ns: u64) {
+        let (variant, scenario) = of;
+        let is_it = |of: &OfEvents| {
+            Arc::ptr_eq(&of.variant, variant) && Arc::ptr_eq(&of.scenario, scenario) && of.warmup == warmup
+        };
+        let at = self.events.iter().position(is_it).unwrap_or_else(|| {
+            self.events.push(OfEvents {
+                variant: Arc::clone(variant),
+                scenario: Arc::clone(scenario),
+                warmup,
+                client_lag: Histogram::default(),
+                stamp_error: Histogram::default(),
+            });
             self.events.len() - 1
         });
         self.events[at].client_lag.record(lag_ns);
@@ -158,8 +174,14 @@ impl Recorder {
         for of in &mut self.events {
             let each = [(Metric::ClientLag, &mut of.client_lag), (Metric::StampError, &mut of.stamp_error)];
             for (metric, recorded) in each.into_iter().filter(|(_, recorded)| recorded.count() > 0) {
-                let (series, variant) = (Series::of(metric), Arc::clone(&of.variant));
-                let tag = Tag { series, tool: None, variant, outcome: None, warmup: of.warmup };
+                let tag = Tag {
+                    series: Series::of(metric),
+                    tool: None,
+                    variant: Arc::clone(&of.variant),
+                    scenario: Arc::clone(&of.scenario),
+                    outcome: None,
+                    warmup: of.warmup,
+                };
                 parts.histograms.entry(tag).or_default().merge(recorded);
                 recorded.clear();
             }
@@ -187,7 +209,8 @@ impl Recorder {
 fn tag(series: Series, tool: Option<Arc<str>>, record: &Record) -> Tag {
     // The warm-up is told from the rest, not by how its invocations ended.
     let outcome = (!record.warmup).then(|| record.outcome.kind());
-    Tag { series, tool, variant: Arc::clone(&record.variant), outcome, warmup: record.warmup }
+    let (variant, scenario) = (Arc::clone(&record.variant), Arc::clone(&record.scenario));
+    Tag { series, tool, variant, scenario, outcome, warmup: record.warmup }
 }
 
 #[cfg(test)]
@@ -220,8 +243,8 @@ mod tests {
         for (record, gaps) in &ended {
             whole.finished(record, gaps);
             by_second.finished(record, gaps);
-            by_second.event(&record.variant, false, 5_000, 7_000);
-            whole.event(&record.variant, false, 5_000, 7_000);
+            by_second.event((&record.variant, &record.scenario), false, 5_000, 7_000);
+            whole.event((&record.variant, &record.scenario), false, 5_000, 7_000);
             merged.merge(by_second.take());
         }
         let whole_parts = whole.take();

@@ -23,7 +23,7 @@ pub struct Summary {
     pub span_ns: u64,
     /// Rows of the warm-up, left out of everything here.
     pub warmup_rows: u64,
-    /// All variants together first, then each one where there are several.
+    /// All invocations first, then those of each variant where there are several, then those of each scenario.
     pub groups: Vec<Group>,
     /// The objectives with their answers, on all variants together.
     pub objectives: Vec<Judged>,
@@ -49,12 +49,15 @@ pub enum Settled {
     TooShort,
 }
 
-/// The invocations of one variant, or of all.
+/// The invocations of one variant, of one scenario, or all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The variant; absent for all together.
     pub variant: Option<String>,
+    /// The scenario; absent for all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
     /// Every planned start by its end.
     pub ledger: Ledger,
     /// What was counted, summed up.
@@ -279,6 +282,12 @@ impl Summary {
 }
 
 impl Group {
+    /// Whether it is that of all invocations together.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.variant.is_none() && self.scenario.is_none()
+    }
+
     /// The summary of a series, when it has any sample.
     #[must_use]
     pub fn metric(&self, series: Series) -> Option<&MetricSummary> {

@@ -1,4 +1,5 @@
-//! `summary.csv`: a row for each metric of each variant, in both of its rows, for spreadsheets and scripts.
+//! `summary.csv`: a row for each metric of all invocations, of each variant and of each scenario, in both of its rows,
+//! for spreadsheets and scripts.
 
 use std::io::{self, Write};
 
@@ -11,26 +12,30 @@ use crate::metrics::summary::{QUANTILES, Quantile, Refused, Row};
 /// The output can't be written.
 pub fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     let mut rows = csv::Writer::from_writer(out);
-    rows.write_record(head())?;
+    let scenarios = summary.groups.iter().any(|group| group.scenario.is_some());
+    rows.write_record(head(scenarios))?;
     for group in &summary.groups {
-        let variant = group.variant.as_deref().map_or_else(String::new, defused);
+        let name = |name: &Option<String>| name.as_deref().map_or_else(String::new, defused);
+        let scenario = scenarios.then(|| name(&group.scenario));
+        let names: Vec<_> = [name(&group.variant)].into_iter().chain(scenario).collect();
         for metric in &group.metrics {
             for (name, row) in [("all", &metric.all), ("completed", &metric.completed)] {
-                let before = [variant.clone(), metric.series.name(), name.to_owned()];
-                rows.write_record(before.into_iter().chain(cells(row)))?;
+                let before = names.iter().cloned().chain([metric.series.name(), name.to_owned()]);
+                rows.write_record(before.chain(cells(row)))?;
             }
         }
     }
     rows.flush()
 }
 
-fn head() -> Vec<String> {
-    let plain = ["variant", "metric", "row", "count", "censored", "failed", "min_ns", "mean_ns", "max_ns"];
+fn head(scenarios: bool) -> Vec<String> {
+    let names = ["variant"].into_iter().chain(scenarios.then_some("scenario"));
+    let plain = ["metric", "row", "count", "censored", "failed", "min_ns", "mean_ns", "max_ns"];
     let each = |p: f64| {
         let name = format!("p{}", p * 100.0);
         [format!("{name}_ns"), format!("{name}_ns_low"), format!("{name}_ns_high"), format!("{name}_refused")]
     };
-    plain.into_iter().map(ToOwned::to_owned).chain(QUANTILES.into_iter().flat_map(each)).collect()
+    names.chain(plain).map(ToOwned::to_owned).chain(QUANTILES.into_iter().flat_map(each)).collect()
 }
 
 fn cells(row: &Row) -> impl Iterator<Item = String> {

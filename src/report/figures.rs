@@ -1,7 +1,7 @@
 //! How single figures read, whatever the format: a quantile or why it has no number, an interval, a share.
 
 use crate::metrics::server::ClockOffset;
-use crate::metrics::summary::{Quantile, Refused, Row, Share};
+use crate::metrics::summary::{Group, Quantile, Refused, Row, Share};
 use crate::metrics::{Metric, Origin, Series};
 use crate::units::{Human, HumanBytes};
 
@@ -27,6 +27,15 @@ pub(super) fn title(series: Series) -> String {
     match series.origin {
         Some(Origin::Sent) => format!("{metric}, from the send"),
         _ => metric.to_owned(),
+    }
+}
+
+/// Whose numbers a group has.
+pub(super) fn group_title(group: &Group) -> String {
+    match (&group.variant, &group.scenario) {
+        (Some(name), _) => format!("Variant {name}"),
+        (None, Some(name)) => format!("Scenario {name}"),
+        (None, None) => "All invocations".to_owned(),
     }
 }
 

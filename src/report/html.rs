@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::figures::{interval, number, quantile, samples, share, share_interval, time, title};
+use super::figures::{group_title, interval, number, quantile, samples, share, share_interval, time, title};
 use super::plot::{self, Curve};
 use super::xml::escape;
 use crate::metrics::summary::{Group, MetricSummary, QUANTILES, Row};
@@ -140,8 +140,7 @@ fn timeline(seconds: &[Interval]) -> String {
 }
 
 fn write_group(group: &Group, out: &mut impl Write) -> io::Result<()> {
-    let name = group.variant.as_ref().map_or("All invocations".to_owned(), |name| format!("Variant {name}"));
-    writeln!(out, "<h2>{}</h2>", escape(&name))?;
+    writeln!(out, "<h2>{}</h2>", escape(&group_title(group)))?;
     let planned = group.ledger.planned;
     let ended = group.ledger.outcomes.iter();
     let ended =

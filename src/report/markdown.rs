@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    clock_offset, interval, number, quantile, rate_of_bytes, samples, share, share_interval, time, title,
+    clock_offset, group_title, interval, number, quantile, rate_of_bytes, samples, share, share_interval, time, title,
 };
 use super::parts;
 use super::table::{Table, escape_markdown};
@@ -49,10 +49,7 @@ pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut 
 }
 
 fn write_group(group: &Group, summary: &Summary, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
-    match &group.variant {
-        None => writeln!(out, "## All invocations\n")?,
-        Some(name) => writeln!(out, "## Variant {}\n", escape_markdown(name))?,
-    }
+    writeln!(out, "## {}\n", escape_markdown(&group_title(group)))?;
     ledger(group, out)?;
     writeln!(
         out,
@@ -65,7 +62,7 @@ fn write_group(group: &Group, summary: &Summary, certificate: &Certificate, out:
         number(group.rates.events_per_s),
         rate_of_bytes(group.rates.text_bytes_per_s),
     )?;
-    if summary.warmup_rows > 0 && group.variant.is_none() {
+    if summary.warmup_rows > 0 && group.is_all() {
         writeln!(out, "\n{} invocations of the warm-up are left out.", summary.warmup_rows)?;
     }
     writeln!(out, "\n### Every planned start\n")?;

@@ -121,16 +121,19 @@ fn turns(of: &Decomposition, out: &mut impl Write) -> io::Result<()> {
 
 fn slowest(of: &Decomposition, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n#### The slowest\n")?;
-    let mut table = Table::new(["plan index", "variant", "turn", "from the intended start", "start lag", "made of"]);
+    let scenarios = of.slowest.iter().any(|slow| slow.scenario.is_some());
+    let names = ["variant"].into_iter().chain(scenarios.then_some("scenario"));
+    let head = ["plan index"].into_iter().chain(names);
+    let mut table = Table::new(head.chain(["turn", "from the intended start", "start lag", "made of"]));
     for slow in &of.slowest {
-        table.row([
-            slow.plan_index.to_string(),
-            slow.variant.clone(),
+        let scenario = scenarios.then(|| slow.scenario.clone().unwrap_or_default());
+        let names = [slow.plan_index.to_string(), slow.variant.clone()].into_iter().chain(scenario);
+        table.row(names.chain([
             (slow.turn + 1).to_string(),
             Human(slow.finish_ns).to_string(),
             Human(slow.start_lag_ns).to_string(),
             line(&slow.parts),
-        ]);
+        ]));
     }
     table.write_markdown(out)
 }

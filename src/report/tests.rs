@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{csv, hgrm, html, junit, markdown, terminal};
 use crate::metrics::certificate::{ArrivalClock, SelfError};
-use crate::metrics::digest::Digest;
+use crate::metrics::digest::{Digest, Key};
 use crate::metrics::server::{Account, ClockOffset, ServerView, Span};
 use crate::metrics::{Certificate, Metric, Outcome, PartTimes, Record, Summary, ToolTime, Warning};
 use crate::runfile::intervals::Interval;
@@ -52,7 +52,9 @@ fn summary() -> Summary {
         digest.take(&record);
     }
     let gaps = gaps.inner().expect("gaps were recorded");
-    digest.take_histogram(Metric::Gap, "base", true, None, gaps);
+    let (variant, scenario) = ("base".to_owned(), String::new());
+    let key = Key { metric: Metric::Gap, variant, scenario, completed: true, group: None };
+    digest.take_histogram(key, gaps);
     Summary { server: Some(server()), ..digest.summary(1_700 * NS_PER_MS) }
 }
 
@@ -128,6 +130,7 @@ fn run() -> Run {
         target: "http://127.0.0.1:8080".into(),
         why: "A made-up run, to look at".into(),
         objectives: Vec::new(),
+        scenarios: Vec::new(),
         profile: Value::Null,
         seed: 1,
         plan_hash: "fnv1a64:0".into(),

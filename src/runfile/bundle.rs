@@ -70,8 +70,11 @@ impl Bundle {
             let path = folder.join(name);
             File::create_new(&path).map(BufWriter::new).map_err(refuse(&path))
         };
-        let invocations = invocations::Writer::new(open(INVOCATIONS)?).map_err(refuse(&folder.join(INVOCATIONS)))?;
-        let histograms = hlog::Writer::new(open(HISTOGRAMS)?, run.origin_unix_ns);
+        let scenarios = run.has_scenarios();
+        let invocations = invocations::Writer::new(open(INVOCATIONS)?, scenarios);
+        let invocations = invocations.map_err(refuse(&folder.join(INVOCATIONS)))?;
+        let tag_parts = if scenarios { hlog::TAG_PARTS_WITH_SCENARIO } else { hlog::TAG_PARTS };
+        let histograms = hlog::Writer::new(open(HISTOGRAMS)?, run.origin_unix_ns, tag_parts);
         let histograms = histograms.map_err(refuse(&folder.join(HISTOGRAMS)))?;
         let intervals = intervals::Writer::new(open(INTERVALS)?).map_err(refuse(&folder.join(INTERVALS)))?;
         let bundle = Self { folder, invocations, histograms, intervals };

@@ -231,7 +231,7 @@ impl<R: Read> Read for Whole<R> {
 }
 
 fn read_rows(input: impl Read, mut take: impl FnMut(&Event<'_>)) -> Result<Rows, Error> {
-    table::read(EVENTS, COLUMNS, input, |cells, row| {
+    table::read(EVENTS, &[COLUMNS], input, |cells, row| {
         let number = |at: usize, column: &'static str| {
             let text = cells.get(at).unwrap_or_default();
             text.parse().map_err(|_| Error::Cell { file: EVENTS, row, column, text: text.to_owned() })

@@ -1,8 +1,8 @@
 //! `histograms.hlog`: HdrHistogram's interval log, V2, that its own tools read.
 //!
-//! Each line is one histogram of one stretch of the run, in nanoseconds, under the tag `metric:variant:outcome`; each
-//! part is percent-encoded outside `[A-Za-z0-9._-]`. The outcome is `any` for what is recorded before it is known,
-//! and `warmup` for the warm-up.
+//! Each line is one histogram of one stretch of the run, in nanoseconds, under the tag `metric:variant:outcome`, with
+//! `:scenario` behind it where the profile has any; each part is percent-encoded outside `[A-Za-z0-9._-]`. The outcome
+//! is `any` for what is recorded before it is known, and `warmup` for the warm-up.
 
 use std::io::{self, BufRead, Cursor, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -23,6 +23,11 @@ use crate::stats::histogram::{DIGITS, HIGHEST_NS, LOWEST_NS};
 
 /// What is escaped in a name: all but letters, digits and these.
 pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// What a tag consists of.
+pub const TAG_PARTS: &str = "metric:variant:outcome";
+/// What a tag consists of where the profile has scenarios.
+pub const TAG_PARTS_WITH_SCENARIO: &str = "metric:variant:outcome:scenario";
 
 /// The tag of a metric whose samples are kept by group of streams: `gap.g07`.
 const GROUP_PREFIX: &str = "gap.g";
@@ -70,6 +75,8 @@ pub struct Line {
     pub variant: String,
     /// The outcome, `any` or `warmup`.
     pub outcome: String,
+    /// The scenario's name; empty where the profile has none.
+    pub scenario: String,
     /// The stretch's start, in nanoseconds since the run's origin (to the millisecond).
     pub start_ns: u64,
     /// Its length, in nanoseconds (to the millisecond).
@@ -79,16 +86,17 @@ pub struct Line {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a log; `wall_unix_ns` is the run's origin in nanoseconds since the Unix epoch.
+    /// Begins a log; `wall_unix_ns` is the run's origin in nanoseconds since the Unix epoch, `parts` are those of its
+    /// tags.
     ///
     /// # Errors
     /// The output can't be written.
-    pub fn new(mut out: W, wall_unix_ns: u64) -> io::Result<Self> {
+    pub fn new(mut out: W, wall_unix_ns: u64, parts: &str) -> io::Result<Self> {
         let origin = UNIX_EPOCH + Duration::from_nanos(wall_unix_ns);
         let mut serializer = V2DeflateSerializer::new();
         IntervalLogWriterBuilder::new()
             .add_comment("[Histogram log format version 1.3]")
-            .add_comment("values in nanoseconds; tags metric:variant:outcome")
+            .add_comment(&format!("values in nanoseconds; tags {parts}"))
             .with_start_time(origin)
             .with_base_time(origin)
             .begin_log_with(&mut out, &mut serializer)?;
@@ -102,7 +110,7 @@ impl<W: Write> Writer<W> {
     /// The output can't be written.
     pub fn write(&mut self, tag: &Tag, start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
         let outcome = if tag.warmup { "warmup" } else { tag.outcome.unwrap_or("any") };
-        self.line([&tag.metric(), &tag.variant, outcome], start_ns, end_ns, histogram)
+        self.line([&tag.metric(), &tag.variant, outcome, &tag.scenario], start_ns, end_ns, histogram)
     }
 
     /// Writes the gaps of one group of streams over the whole run.
@@ -112,10 +120,10 @@ impl<W: Write> Writer<W> {
     pub fn write_gap_group(&mut self, group: &GapGroup, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
         let metric = format!("{GROUP_PREFIX}{:02}", group.group);
         let outcome = if group.completed { "completed" } else { "other" };
-        self.line([&metric, &group.variant, outcome], 0, end_ns, histogram)
+        self.line([&metric, &group.variant, outcome, &group.scenario], 0, end_ns, histogram)
     }
 
-    fn line(&mut self, tag: [&str; 3], start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
+    fn line(&mut self, tag: [&str; 4], start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
         match histogram.inner() {
             Some(inner) if !inner.is_empty() => self.histogram(tag, (start_ns, end_ns), inner),
             _ => Ok(()),
@@ -128,11 +136,13 @@ impl<W: Write> Writer<W> {
     /// The output can't be written.
     pub fn write_line(&mut self, line: &Line) -> io::Result<()> {
         let span_ns = (line.start_ns, line.start_ns + line.length_ns);
-        self.histogram([&line.metric, &line.variant, &line.outcome], span_ns, &line.histogram)
+        self.histogram([&line.metric, &line.variant, &line.outcome, &line.scenario], span_ns, &line.histogram)
     }
 
-    fn histogram(&mut self, tag: [&str; 3], (start_ns, end_ns): (u64, u64), inner: &Hdr<u64>) -> io::Result<()> {
-        let tag = tag.map(|part| utf8_percent_encode(part, ESCAPED).to_string()).join(":");
+    fn histogram(&mut self, tag: [&str; 4], (start_ns, end_ns): (u64, u64), inner: &Hdr<u64>) -> io::Result<()> {
+        let mut tag = tag.map(|part| utf8_percent_encode(part, ESCAPED).to_string()).join(":");
+        // What no scenario has stands under three parts.
+        tag.truncate(tag.trim_end_matches(':').len());
         let tag = HdrTag::new(&tag).expect("an escaped tag has no comma, space or line end");
         let length = Duration::from_nanos(end_ns.saturating_sub(start_ns));
         let mut log = IntervalLogWriterBuilder::new().begin_log_with(&mut self.out, &mut self.serializer)?;
@@ -221,8 +231,8 @@ pub fn read(text: impl BufRead, mut take: impl FnMut(Line)) -> Result<bool, Erro
 fn line(interval: &IntervalLogHistogram<'_>, deserializer: &mut Deserializer) -> Result<Line, Error> {
     let tag = interval.tag().map_or("", |tag| tag.as_str());
     let refuse = |why: String| Error::Histogram { tag: tag.to_owned(), why };
-    let [metric, variant, outcome] =
-        parts(tag).ok_or_else(|| refuse("its tag is not metric:variant:outcome".to_owned()))?;
+    let [metric, variant, outcome, scenario] =
+        parts(tag).ok_or_else(|| refuse(format!("its tag is not {TAG_PARTS}")))?;
     let bytes = STANDARD.decode(interval.encoded_histogram()).map_err(|error| refuse(error.to_string()))?;
     let histogram = deserializer.deserialize(&mut Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
     if (histogram.low(), histogram.high(), histogram.sigfig()) != (LOWEST_NS, HIGHEST_NS, DIGITS) {
@@ -232,6 +242,7 @@ fn line(interval: &IntervalLogHistogram<'_>, deserializer: &mut Deserializer) ->
         metric,
         variant,
         outcome,
+        scenario,
         start_ns: crate::units::ns(interval.start_timestamp()),
         length_ns: crate::units::ns(interval.duration()),
         histogram,
@@ -244,9 +255,13 @@ pub fn escaped(name: &str) -> String {
     utf8_percent_encode(name, ESCAPED).to_string()
 }
 
-fn parts(tag: &str) -> Option<[String; 3]> {
+/// The parts of a tag; the last one is empty where there are three.
+fn parts(tag: &str) -> Option<[String; 4]> {
     let decode = |part: &str| percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned);
-    let parts: Vec<String> = tag.split(':').map(decode).collect::<Option<_>>()?;
+    let mut parts: Vec<String> = tag.split(':').map(decode).collect::<Option<_>>()?;
+    if parts.len() == 3 {
+        parts.push(String::new());
+    }
     parts.try_into().ok()
 }
 
@@ -259,18 +274,19 @@ mod tests {
 
     fn log() -> (Vec<u8>, Histogram) {
         let mut out = Vec::new();
-        let mut writer = Writer::new(&mut out, 1_700_000_000_123_000_000).expect("a vector takes it");
+        let mut writer = Writer::new(&mut out, 1_700_000_000_123_000_000, TAG_PARTS).expect("a vector takes it");
         let mut histogram = Histogram::default();
         [250_000_000, 251_000_000, 3_000_000_000].into_iter().for_each(|ns| histogram.record(ns));
         let series = Series::from_intended(Metric::Ttfc);
         let variant = Arc::from("gpt 5: high, ö");
-        let tag = Tag { series, tool: None, variant, outcome: Some("completed"), warmup: false };
+        let scenario = Arc::default();
+        let tag = Tag { series, tool: None, variant, scenario, outcome: Some("completed"), warmup: false };
         writer.write(&tag, 0, 1_000_000_000, &histogram).expect("a vector takes it");
         writer.write(&Tag { warmup: true, ..tag.clone() }, 1_000_000_000, 1_500_000_000, &histogram).expect("a vector");
         writer.write(&tag, 0, 1, &Histogram::default()).expect("nothing is written of an empty one");
         let calls = Tag { series: Series::of(Metric::Tool), tool: Some(Arc::from("a:b c")), ..tag };
         writer.write(&calls, 0, 1_000_000_000, &histogram).expect("a vector takes it");
-        let group = GapGroup { variant: Arc::from("base"), completed: true, group: 7 };
+        let group = GapGroup { variant: Arc::from("base"), scenario: Arc::from("a:b"), completed: true, group: 7 };
         writer.write_gap_group(&group, 2_000_000_000, &histogram).expect("a vector takes it");
         drop(writer);
         (out, histogram)
@@ -290,16 +306,22 @@ mod tests {
         let told: Vec<_> = lines
             .iter()
             .map(|line| {
-                (line.metric.as_str(), line.variant.as_str(), line.outcome.as_str(), line.start_ns, line.length_ns)
+                (
+                    line.metric.as_str(),
+                    line.variant.as_str(),
+                    line.outcome.as_str(),
+                    line.scenario.as_str(),
+                    line.start_ns,
+                )
             })
             .collect();
         assert_eq!(
             told,
             [
-                ("ttfc_from_intended", "gpt 5: high, ö", "completed", 0, 1_000_000_000),
-                ("ttfc_from_intended", "gpt 5: high, ö", "warmup", 1_000_000_000, 500_000_000),
-                ("tool.a:b c", "gpt 5: high, ö", "completed", 0, 1_000_000_000),
-                ("gap.g07", "base", "completed", 0, 2_000_000_000),
+                ("ttfc_from_intended", "gpt 5: high, ö", "completed", "", 0),
+                ("ttfc_from_intended", "gpt 5: high, ö", "warmup", "", 1_000_000_000),
+                ("tool.a:b c", "gpt 5: high, ö", "completed", "", 0),
+                ("gap.g07", "base", "completed", "a:b", 0),
             ]
         );
         assert!(lines.iter().all(|line| Some(&line.histogram) == histogram.inner()));

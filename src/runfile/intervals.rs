@@ -129,7 +129,7 @@ impl<W: Write> Writer<W> {
 pub fn read(input: impl Read, mut take: impl FnMut(Interval)) -> Result<Rows, Error> {
     let head = columns();
     let names = StringRecord::from(head.clone());
-    table::read(INTERVALS, &head.join(","), input, |cells, _| {
+    table::read(INTERVALS, &[&head.join(",")], input, |cells, _| {
         take(cells.deserialize(Some(&names)).map_err(|source| Error::Csv { file: INTERVALS, source })?);
         Ok(())
     })

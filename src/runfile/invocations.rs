@@ -1,6 +1,6 @@
 //! `invocations.csv`: a row for every planned start, written and read by one list of columns.
 //!
-//! Units are in the column names, what is absent is empty. Text that a spreadsheet would run as a formula is marked
+//! The scenario has a column where the profile has any. Units are in the column names, what is absent is empty. Text that a spreadsheet would run as a formula is marked
 //! with an apostrophe, which reading takes off again.
 
 use std::borrow::Cow;
@@ -115,10 +115,13 @@ impl Cell for PartTimes {
     }
 }
 
+/// Where the scenario's column stands, behind the variant's.
+const SCENARIO_AT: usize = 2;
+
 /// The columns in their order, each with its place in a [`Record`]: what is written is what is read.
 macro_rules! columns {
     ($($name:literal => $($field:ident).+;)*) => {
-        /// The names of the columns, in order.
+        /// The names of the columns, in order; where there are scenarios, theirs stands behind the variant's.
         pub const COLUMNS: &[&str] = &[$($name),*];
 
         fn cells(record: &Record) -> Vec<String> {
@@ -127,7 +130,11 @@ macro_rules! columns {
 
         fn record_of(cells: &StringRecord, row: u64) -> Result<Record, Error> {
             let mut record = blank();
-            let mut at = 0..;
+            let has_scenario = cells.len() > COLUMNS.len();
+            if has_scenario {
+                record.scenario = Cell::read(&cells[SCENARIO_AT]).unwrap_or_default();
+            }
+            let mut at = (0..).filter(|at| !has_scenario || *at != SCENARIO_AT);
             $(
                 let text = at.next().and_then(|at| cells.get(at)).unwrap_or_default();
                 record.$($field).+ = Cell::read(text)
@@ -219,6 +226,14 @@ columns! {
     "resumed" => conduct.resumed;
 }
 
+fn columns(scenarios: bool) -> Vec<&'static str> {
+    let mut columns = COLUMNS.to_vec();
+    if scenarios {
+        columns.insert(SCENARIO_AT, "scenario");
+    }
+    columns
+}
+
 fn blank() -> Record {
     Record::unstarted(0, Arc::from(""), 0, 0, Outcome::NotStarted)
 }
@@ -227,18 +242,19 @@ fn blank() -> Record {
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     rows: csv::Writer<W>,
+    scenarios: bool,
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file: its columns.
+    /// Begins a file: its columns, one of them for the scenario where there are `scenarios`.
     ///
     /// # Errors
     /// The output can't be written.
-    pub fn new(out: W) -> io::Result<Self> {
+    pub fn new(out: W, scenarios: bool) -> io::Result<Self> {
         let mut rows = csv::Writer::from_writer(out);
-        rows.write_record(COLUMNS)?;
+        rows.write_record(columns(scenarios))?;
         rows.flush()?;
-        Ok(Self { rows })
+        Ok(Self { rows, scenarios })
     }
 
     /// One more row.
@@ -246,7 +262,11 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The output can't be written.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
-        self.rows.write_record(cells(record)).map_err(Into::into)
+        let mut cells = cells(record);
+        if self.scenarios {
+            cells.insert(SCENARIO_AT, record.scenario.write());
+        }
+        self.rows.write_record(cells).map_err(Into::into)
     }
 
     /// Hands what was written to the system, so that it outlives this process.
@@ -263,7 +283,8 @@ impl<W: Write> Writer<W> {
 /// # Errors
 /// The columns are others, a cell holds something else, or the input can't be read.
 pub fn read(input: impl Read, mut take: impl FnMut(Record)) -> Result<Rows, Error> {
-    table::read(INVOCATIONS, &COLUMNS.join(","), input, |cells, row| {
+    let known = [false, true].map(|scenarios| columns(scenarios).join(","));
+    table::read(INVOCATIONS, &known.each_ref().map(String::as_str), input, |cells, row| {
         take(record_of(cells, row)?);
         Ok(())
     })
@@ -299,7 +320,8 @@ mod tests {
 
     fn written(records: &[Record]) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut writer = Writer::new(&mut out).expect("a vector takes it");
+        let scenarios = records.iter().any(|record| !record.scenario.is_empty());
+        let mut writer = Writer::new(&mut out, scenarios).expect("a vector takes it");
         records.iter().for_each(|record| writer.write(record).expect("a vector takes it"));
         writer.flush().expect("a vector takes it");
         drop(writer);
@@ -331,6 +353,16 @@ mod tests {
             assert_eq!(records, some()[..rows], "cut at {cut}");
             assert_eq!(ended.truncated, cut != header && cut != first, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn scenarios_have_a_column_where_there_are_any() {
+        let mut records = some();
+        records[0].scenario = Arc::from("search, then =talk");
+        let text = written(&records);
+        assert!(text.starts_with(b"plan_index,variant,scenario,conversation,turn,"));
+        assert_eq!(read_all(&text), (records, Rows { whole: 2, truncated: false }));
+        assert!(written(&some()).starts_with(b"plan_index,variant,conversation,turn,"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::intervals::{self, Interval};
 use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run, table};
 use crate::metrics::certificate::{ArrivalClock, CLIENT_LATE, LIMIT_REACHED, SelfError};
-use crate::metrics::digest::Digest;
+use crate::metrics::digest::{Digest, Key};
 use crate::metrics::objective::NotAnObjective;
 use crate::metrics::server::Observed;
 use crate::metrics::summary::Settled;
@@ -121,7 +121,8 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
         let metric = group.map(|_| Metric::Gap).or(metric);
         if let Some(metric) = metric.filter(|_| line.outcome != "warmup") {
             let completed = line.outcome == Outcome::Completed.kind();
-            digest.take_histogram(metric, &line.variant, completed, group, &line.histogram);
+            let key = Key { metric, variant: line.variant, scenario: line.scenario, completed, group };
+            digest.take_histogram(key, &line.histogram);
         }
     })?;
     let own = OwnFigures::of(&digest);

@@ -72,6 +72,9 @@ pub struct Run {
     pub why: String,
     /// What must hold of the run.
     pub objectives: Vec<String>,
+    /// The kinds of conversations; none where the profile has no scenario and its conversations have one turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<Scenario>,
     /// Every key of the profile as it held, secrets hidden.
     pub profile: Value,
     /// The seed.
@@ -95,6 +98,18 @@ pub struct Run {
     pub certificate: Option<Certificate>,
     /// What to know before the numbers.
     pub warnings: Vec<Warning>,
+}
+
+/// One kind of conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name; empty where the profile has no scenario.
+    pub name: String,
+    /// How often it comes in a block of conversations.
+    pub weight: u32,
+    /// The turns of its conversations.
+    pub turns: u32,
 }
 
 /// A run that was joined with others of the same plan.
@@ -212,6 +227,12 @@ pub struct Stamps {
 }
 
 impl Run {
+    /// Whether its conversations are told apart by scenario.
+    #[must_use]
+    pub fn has_scenarios(&self) -> bool {
+        self.scenarios.iter().any(|scenario| !scenario.name.is_empty())
+    }
+
     /// Takes over what its rows and histograms come to.
     pub fn adopt(&mut self, readback: Readback) {
         self.summary = Some(readback.summary);

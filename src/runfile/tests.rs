@@ -11,7 +11,7 @@ use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
 use super::intervals::Interval;
 use super::run::{Build, Harness, LeftTasks, Machine, Stamps, VERSION};
 use super::verify::verify;
-use super::{Bundle, Run, Status, hlog, intervals, invocations, merge, readback};
+use super::{Bundle, Run, Status, hlog, intervals, invocations, merge, readback, run};
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::{Outcome, Parts, Record, Recorder, ToolTime};
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -79,6 +79,7 @@ pub(super) fn manifest(id: &str, origin_unix_ns: u64) -> Run {
         target: "mock".to_owned(),
         why: "made up".to_owned(),
         objectives: vec!["ttfc p50 < 1s".to_owned()],
+        scenarios: Vec::new(),
         profile: json!({"load": {"concurrency": 2}}),
         seed: 1,
         plan_hash: "fnv1a64:0".to_owned(),
@@ -109,7 +110,7 @@ pub(super) fn write(parent: &Path, mut run: Run, all: &[Ended]) -> PathBuf {
             let record = &one.record;
             recorder.finished(record, &one.gaps_ns);
             (0..record.counts.events).for_each(|event| {
-                recorder.event(&record.variant, record.warmup, 2_000 + event, 3_000);
+                recorder.event((&record.variant, &record.scenario), record.warmup, 2_000 + event, 3_000);
             });
             row.started += 1;
             row.finished += 1;
@@ -201,6 +202,44 @@ fn a_bundle_as_it_was_written_agrees_with_itself() {
     assert_eq!(verify(&folder, &run).expect("whole"), []);
     let summary = run.summary.expect("it has ended");
     assert!(summary.overall().ledger.of(Outcome::Completed) > 200 && summary.warmup_rows > 0, "{summary:?}");
+}
+
+/// The same invocations, dealt to two scenarios.
+fn mixed(index: u64) -> Ended {
+    let mut one = ended(index, index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40);
+    one.record.scenario = Arc::from(if index.is_multiple_of(3) { "long: talk" } else { "search" });
+    one
+}
+
+#[test]
+fn scenarios_are_summed_up_beside_the_variants_and_survive_verify_and_merge() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let scenario = |name: &str| run::Scenario { name: name.to_owned(), weight: 1, turns: 1 };
+    let manifest = |id: &str| Run { scenarios: vec![scenario("search"), scenario("long: talk")], ..manifest(id, 0) };
+    let all: Vec<_> = (0..300).map(mixed).collect();
+    let whole = write(parent.path(), manifest("whole"), &all);
+    let run = readback::read_run(&whole).expect("a run");
+    assert_eq!(verify(&whole, &run).expect("whole"), []);
+    let groups = &run.summary.as_ref().expect("it has ended").groups;
+    let told: Vec<_> = groups
+        .iter()
+        .map(|group| (group.variant.as_deref(), group.scenario.as_deref(), group.ledger.planned))
+        .collect();
+    let marginal = |at: usize| told[at..at + 2].iter().map(|group| group.2).sum::<u64>();
+    assert_eq!((marginal(1), marginal(3)), (told[0].2, told[0].2));
+    let names: Vec<_> = told.iter().map(|group| (group.0, group.1)).collect();
+    let variants = [(Some("base"), None), (Some("fast, \"cheap\""), None)];
+    assert_eq!(names, [&[(None, None)], &variants[..], &[(None, Some("long: talk")), (None, Some("search"))]].concat());
+    let head = |file: &str| fs::read_to_string(whole.join(file)).expect("written").lines().take(2).collect::<String>();
+    assert!(head(INVOCATIONS).starts_with("plan_index,variant,scenario,conversation,"));
+    assert!(head(HISTOGRAMS).ends_with("tags metric:variant:outcome:scenario"));
+
+    let parts = [&all[..100], &all[100..]].into_iter().enumerate();
+    let parts: Vec<_> = parts.map(|(at, some)| write(parent.path(), manifest(&format!("part{at}")), some)).collect();
+    let (joined, merged) = merge::merge(&parts, parent.path()).expect("they are of one plan");
+    assert_eq!(contents(&joined), contents(&whole));
+    assert_eq!(merged.summary, run.summary);
+    assert_eq!(verify(&joined, &merged).expect("whole"), []);
 }
 
 #[test]
@@ -306,7 +345,8 @@ fn contents(folder: &Path) -> (Vec<String>, Vec<String>, Vec<Interval>) {
     invocations::read(open(INVOCATIONS), take).expect("whole");
     hlog::read(open(HISTOGRAMS), |line| {
         let counts: Vec<_> = crate::stats::histogram::counts(&line.histogram).collect();
-        lines.push(format!("{}:{}:{} {} {counts:?}", line.metric, line.variant, line.outcome, line.start_ns));
+        let tag = [line.metric, line.variant, line.outcome, line.scenario].join(":");
+        lines.push(format!("{tag} {} {counts:?}", line.start_ns));
     })
     .expect("whole");
     let cpu_aside = |row: Interval| Interval { worker_cpu_max: None, machine_cpu: None, steal: None, ..row };

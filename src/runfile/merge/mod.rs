@@ -131,6 +131,7 @@ impl Source {
             "seed": run.seed,
             "target": run.target,
             "objectives": run.objectives,
+            "scenarios": run.scenarios,
             "profile": run.profile,
             "drain_ns": run.drain_ns,
             "reuse": run.reuse,

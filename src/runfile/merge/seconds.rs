@@ -12,8 +12,8 @@ use crate::runfile::intervals::{self, Interval};
 use crate::stats::histogram;
 use crate::units::NS_PER_S;
 
-/// The metric, the variant and the outcome of a line.
-type Tag = (String, String, String);
+/// The metric, the variant, the outcome and the scenario of a line.
+type Tag = (String, String, String, String);
 
 /// The log of one source, on the common clock.
 type Moved = Peekable<Box<dyn Iterator<Item = Result<Line, hlog::Error>>>>;
@@ -29,7 +29,7 @@ pub(super) fn write(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error
             while let Some(line) = log.next_if(|line| start(line) == start_ns) {
                 let line = line?;
                 let all = if line.gap_group().is_some() { &mut groups } else { &mut recorded };
-                histogram::add(all, (line.metric, line.variant, line.outcome), &line.histogram);
+                histogram::add(all, (line.metric, line.variant, line.outcome, line.scenario), &line.histogram);
             }
         }
         let second = start_ns / NS_PER_S;
@@ -107,9 +107,10 @@ fn write_lines<'h>(
     length_ns: u64,
     bundle: &mut Bundle,
 ) -> Result<(), Error> {
-    for ((metric, variant, outcome), all) in histograms {
-        let (metric, variant, outcome) = (metric.clone(), variant.clone(), outcome.clone());
-        bundle.write_line(&Line { metric, variant, outcome, start_ns, length_ns, histogram: all.clone() })?;
+    for ((metric, variant, outcome, scenario), all) in histograms {
+        let (metric, variant) = (metric.clone(), variant.clone());
+        let (outcome, scenario) = (outcome.clone(), scenario.clone());
+        bundle.write_line(&Line { metric, variant, outcome, scenario, start_ns, length_ns, histogram: all.clone() })?;
     }
     Ok(())
 }

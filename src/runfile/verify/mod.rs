@@ -63,8 +63,11 @@ const MANY: [Metric; 3] = [Metric::Gap, Metric::ClientLag, Metric::StampError];
 /// What the name of a tool's calls begins with.
 const TOOL_PREFIX: &str = "tool.";
 
-/// A metric's name, the variant and the outcome: the tag of a histogram.
-type Tag = (String, String, String);
+/// A metric's name, the variant, the outcome and the scenario: the tag of a histogram.
+type Tag = (String, String, String, String);
+
+/// A variant, a scenario, and whether the streams completed.
+type OfGaps = (String, String, bool);
 
 /// What the histograms must hold, by the rows.
 #[derive(Debug, Default)]
@@ -83,16 +86,17 @@ impl Rows {
         self.completed += u64::from(record.outcome.is_completed());
         self.events += record.counts.events;
         self.body_bytes += record.counts.body_bytes;
-        let variant = record.variant.to_string();
+        let (variant, scenario) = (record.variant.to_string(), record.scenario.to_string());
         let warm = |outcome: &str| if record.warmup { "warmup" } else { outcome }.to_owned();
         for series in Series::all() {
             if let Some(Observation::Seen(ns)) = series.observe(record) {
-                let tag = (series.name(), variant.clone(), warm(record.outcome.kind()));
+                let tag = (series.name(), variant.clone(), warm(record.outcome.kind()), scenario.clone());
                 self.recorded.entry(tag).or_default().record(ns);
             }
         }
         for call in &record.calls {
-            let tag = (Metric::Tool.name().to_owned(), variant.clone(), warm(record.outcome.kind()));
+            let outcome = warm(record.outcome.kind());
+            let tag = (Metric::Tool.name().to_owned(), variant.clone(), outcome, scenario.clone());
             self.recorded.entry(tag).or_default().record(call.ns);
         }
         let many = [
@@ -101,7 +105,8 @@ impl Rows {
             (Metric::StampError, "any", record.counts.events),
         ];
         for (metric, outcome, count) in many.into_iter().filter(|(.., count)| *count > 0) {
-            *self.counted.entry((metric.name().to_owned(), variant.clone(), warm(outcome))).or_default() += count;
+            let tag = (metric.name().to_owned(), variant.clone(), warm(outcome), scenario.clone());
+            *self.counted.entry(tag).or_default() += count;
         }
     }
 }
@@ -110,8 +115,8 @@ impl Rows {
 #[derive(Debug, Default)]
 struct Log {
     by_tag: BTreeMap<Tag, Hdr<u64>>,
-    /// Gaps by variant and whether the streams completed, over the groups of the jackknife.
-    groups: BTreeMap<(String, bool), Hdr<u64>>,
+    /// Gaps over the groups of the jackknife.
+    groups: BTreeMap<OfGaps, Hdr<u64>>,
     quantiles: BTreeMap<u64, Interval>,
     /// The second that is being read, by metric.
     second: (u64, BTreeMap<String, Hdr<u64>>),
@@ -128,7 +133,7 @@ impl Log {
     fn take(&mut self, line: hlog::Line) {
         if line.gap_group().is_some() {
             let completed = line.outcome == Outcome::Completed.kind();
-            histogram::add(&mut self.groups, (line.variant, completed), &line.histogram);
+            histogram::add(&mut self.groups, (line.variant, line.scenario, completed), &line.histogram);
             return;
         }
         let second = line.start_ns / NS_PER_S;
@@ -139,7 +144,7 @@ impl Log {
         histogram::add(&mut self.second.1, line.metric.clone(), &line.histogram);
         // All tools together: which of them are told apart depends on which came first.
         let metric = if line.metric.starts_with(TOOL_PREFIX) { Metric::Tool.name().to_owned() } else { line.metric };
-        histogram::add(&mut self.by_tag, (metric, line.variant, line.outcome), &line.histogram);
+        histogram::add(&mut self.by_tag, (metric, line.variant, line.outcome, line.scenario), &line.histogram);
     }
 
     fn close_second(&mut self) {
@@ -180,24 +185,29 @@ impl Log {
 
     /// The gaps by group against the gaps by second: the same samples, dealt in another way.
     fn against_groups(&self) -> Vec<Difference> {
-        let mut by_second: BTreeMap<(String, bool), Hdr<u64>> = BTreeMap::new();
-        for ((metric, variant, outcome), all) in &self.by_tag {
+        let mut by_second: BTreeMap<OfGaps, Hdr<u64>> = BTreeMap::new();
+        for ((metric, variant, outcome, scenario), all) in &self.by_tag {
             if metric == Metric::Gap.name() && outcome != "warmup" {
-                histogram::add(&mut by_second, (variant.clone(), outcome == Outcome::Completed.kind()), all);
+                let completed = outcome == Outcome::Completed.kind();
+                histogram::add(&mut by_second, (variant.clone(), scenario.clone(), completed), all);
             }
         }
         let keys = self.groups.keys().chain(by_second.keys()).collect::<BTreeSet<_>>();
         let of = |all: Option<&Hdr<u64>>| all.map_or_else(Vec::new, |all| histogram::counts(all).collect());
-        let differ = |key: &(String, bool)| {
-            let name = format!("gap groups of {}, {}", key.0, if key.1 { "completed" } else { "other" });
+        let differ = |key: &OfGaps| {
+            let (variant, scenario, completed) = key;
+            let scenario = if scenario.is_empty() { String::new() } else { format!(", {scenario}") };
+            let outcome = if *completed { "completed" } else { "other" };
+            let name = format!("gap groups of {variant}{scenario}, {outcome}");
             buckets(&format!("{HISTOGRAMS} {name}"), &of(self.groups.get(key)), &of(by_second.get(key)))
         };
         keys.into_iter().filter_map(differ).collect()
     }
 }
 
-fn named((metric, variant, outcome): &Tag) -> String {
-    format!("{HISTOGRAMS} {metric}:{variant}:{outcome}")
+fn named((metric, variant, outcome, scenario): &Tag) -> String {
+    let scenario = if scenario.is_empty() { String::new() } else { format!(":{scenario}") };
+    format!("{HISTOGRAMS} {metric}:{variant}:{outcome}{scenario}")
 }
 
 /// The number of samples when that differs, else the first bucket that does.
