@@ -14,6 +14,7 @@ use plimsoll::metrics::certificate::ArrivalClock;
 use plimsoll::metrics::{Outcome, Record, Recorder};
 use plimsoll::report::{html, markdown};
 use plimsoll::runfile::intervals::Interval;
+use plimsoll::runfile::network::{Network, Sockets};
 use plimsoll::runfile::run::{Build, Harness, LeftTasks, Machine, Stamps, VERSION};
 use plimsoll::runfile::{Bundle, Run, Status, readback};
 use plimsoll::units::{NS_PER_MS, NS_PER_S};
@@ -136,6 +137,7 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
         holds: 0,
         held_ns: 0,
         tasks: LeftTasks { left: 0, stopped: 0, why: None },
+        sockets: Sockets::default(),
         stamps: Stamps {
             clock: ArrivalClock::Kernel,
             kernel_reads: events,
@@ -161,6 +163,7 @@ fn manifest() -> Run {
         plimsoll: Build { version: "0.0.0".to_owned(), revision: None },
         machine: Machine { system: "any".to_owned(), kernel: None, cpu: None, cores: 1 },
         target: "none".to_owned(),
+        network: Network::default(),
         why: "made up, to measure what a large bundle costs".to_owned(),
         objectives: vec!["ttfc p95 < 1s".to_owned()],
         scenarios: Vec::new(),

@@ -230,6 +230,15 @@ pub struct ProfileArgs {
     /// A PEM file with further certificate authorities.
     #[arg(long)]
     pub cacert: Option<String>,
+    /// The address that stands for a name and its port, as in curl: HOST:PORT:ADDRESS; once for each.
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    pub resolve: Vec<String>,
+    /// An address of this machine that connections come from; several take turns.
+    #[arg(long, value_name = "ADDRESS")]
+    pub source: Vec<String>,
+    /// The proxy that every connection is tunnelled through, such as http://proxy:3128; never one from the environment.
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
     /// Never taken: a key does not belong into a process list or a shell's history.
     #[arg(long, alias = "key", alias = "token", hide = true)]
     pub api_key: Option<String>,

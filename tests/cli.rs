@@ -370,11 +370,13 @@ fn an_output_that_can_not_be_written_exits_9_before_the_load() {
 fn too_many_streams_for_the_descriptors_are_refused_with_the_number_that_fits() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
-    let command =
-        format!("ulimit -n 100; exec {} run --quiet --out {out} -c 500 -n 500", env!("CARGO_BIN_EXE_plimsoll"));
+    let command = format!(
+        "ulimit -n 100; exec {} run --quiet --out {out} -c 500 -n 500 --set load.workers=2",
+        env!("CARGO_BIN_EXE_plimsoll")
+    );
     let ended = Command::new("sh").args(["-c", &command]).env_clear().output().unwrap();
     assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
-    insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: hold 500 streams at a time: the limit on open files is 100, and each stream takes 2; lower -c to 18, or raise the hard limit (ulimit -Hn)");
+    insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: hold 500 connections at a time: the limit on open files is 100, and each connection takes 2; lower -c to 10, or raise the hard limit (ulimit -Hn)");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
-use plimsoll::client::{Base, Client, Dialer, Key, Seen, Slot, Stamper, Template, tls};
+use plimsoll::client::{Base, Client, Dialer, Key, Route, Seen, Slot, Stamper, Template, tls};
 use plimsoll::clock::Clock;
 use plimsoll::metrics::tracker::{Arrival, Start};
 use plimsoll::metrics::{Outcome, Record};
@@ -153,7 +153,7 @@ struct Load {
 }
 
 impl Load {
-    fn new(profile: &str, base: &str, connector: Option<TlsConnector>, key: Option<&Key>) -> Self {
+    async fn new(profile: &str, base: &str, connector: Option<TlsConnector>, key: Option<&Key>) -> Self {
         let text = format!(
             "why = \"a peer on this machine\"\nload.invocations = 1\nrequest.input.text = \"Hello\"\n\
              target.agent_id = \"a1\"\n{profile}"
@@ -163,7 +163,8 @@ impl Load {
         let body = serde_json::json!({"input": {}});
         let template = Template::new(base.clone(), &profile.target, key, body, "run", false);
         let clock = Clock::start();
-        let client = Client::new(&profile, Dialer::Tcp { base, tls: connector }, template, clock);
+        let route = Arc::new(Route::settle(&base, &profile.target, 1, clock).await.unwrap());
+        let client = Client::new(&profile, Dialer::Tcp { base, route, tls: connector }, template, clock);
         let stamper = Stamper::new(clock);
         Self { slot: client.slot(&stamper), clock, stamper, task_id: None, arrivals: Vec::new() }
     }
@@ -236,7 +237,7 @@ async fn assert_three_turns(mut load: Load, saw: &Saw, version: Version, tls: bo
 fn turns_share_a_connection_in_the_clear() {
     on_one_thread(async {
         let (port, saw) = peer(None, false).await;
-        let load = Load::new("", &format!("http://127.0.0.1:{port}"), None, None);
+        let load = Load::new("", &format!("http://127.0.0.1:{port}"), None, None).await;
         assert_three_turns(load, &saw, Version::HTTP_11, false).await;
     });
 }
@@ -245,7 +246,7 @@ fn turns_share_a_connection_in_the_clear() {
 fn turns_share_a_connection_over_http2_by_prior_knowledge() {
     on_one_thread(async {
         let (port, saw) = peer(None, true).await;
-        let load = Load::new("target.http = \"2\"", &format!("http://127.0.0.1:{port}"), None, None);
+        let load = Load::new("target.http = \"2\"", &format!("http://127.0.0.1:{port}"), None, None).await;
         assert_three_turns(load, &saw, Version::HTTP_2, false).await;
     });
 }
@@ -258,7 +259,7 @@ fn turns_share_a_connection_over_tls_with_what_alpn_agreed_on() {
         on_one_thread(async {
             let (acceptor, connector) = tls_pair(alpn);
             let (port, saw) = peer(Some(acceptor), false).await;
-            let load = Load::new("", &format!("https://127.0.0.1:{port}"), Some(connector), None);
+            let load = Load::new("", &format!("https://127.0.0.1:{port}"), Some(connector), None).await;
             assert_three_turns(load, &saw, version, true).await;
         });
     }
@@ -270,7 +271,7 @@ fn a_certificate_of_somebody_else_is_a_failure_of_tls() {
         let (acceptor, _) = tls_pair(&[b"http/1.1"]);
         let (_, connector) = tls_pair(&[b"http/1.1"]);
         let (port, saw) = peer(Some(acceptor), false).await;
-        let mut load = Load::new("", &format!("https://127.0.0.1:{port}"), Some(connector), None);
+        let mut load = Load::new("", &format!("https://127.0.0.1:{port}"), Some(connector), None).await;
         let record = load.turn().await;
         assert_eq!((record.outcome, record.reused, record.stamps.sent_ns), (Outcome::TlsFailed, None, None));
         assert!(record.stamps.connected_ns.is_some() && record.stamps.tls_done_ns.is_none());
@@ -282,7 +283,7 @@ fn a_certificate_of_somebody_else_is_a_failure_of_tls() {
 fn a_new_connection_is_made_for_each_invocation_when_asked_for() {
     on_one_thread(async {
         let (port, saw) = peer(None, false).await;
-        let mut load = Load::new("target.connection = \"new\"", &format!("http://127.0.0.1:{port}"), None, None);
+        let mut load = Load::new("target.connection = \"new\"", &format!("http://127.0.0.1:{port}"), None, None).await;
         for _ in 0..3 {
             let record = load.turn().await;
             assert_eq!((record.outcome, record.reused), (Outcome::Completed, Some(false)));
@@ -301,7 +302,7 @@ fn an_answer_that_closes_the_connection_is_followed_by_a_new_one() {
     ] {
         on_one_thread(async {
             let (port, saw) = raw_peer(answer.clone().into_bytes()).await;
-            let mut load = Load::new("", &format!("http://127.0.0.1:{port}"), None, None);
+            let mut load = Load::new("", &format!("http://127.0.0.1:{port}"), None, None).await;
             for _ in 0..2 {
                 let record = load.turn().await;
                 assert_eq!((record.outcome, record.reused), (Outcome::Completed, Some(false)), "{:?}", record.detail);
@@ -321,8 +322,8 @@ fn a_redirect_is_not_followed_and_takes_no_key_along() {
         );
         let (port, _) = raw_peer(answer.into_bytes()).await;
         let base = Base::parse(&format!("http://127.0.0.1:{port}")).unwrap();
-        let key = Key::load(&KeySource::Env("K".into()), &base, |_| Some("canary-1".into())).unwrap();
-        let mut load = Load::new("", &base.to_string(), None, key.as_ref());
+        let key = Key::load(&KeySource::Env("K".into()), &base, true, |_| Some("canary-1".into())).unwrap();
+        let mut load = Load::new("", &base.to_string(), None, key.as_ref()).await;
         let record = load.turn().await;
         assert_eq!(record.outcome, Outcome::HttpStatus(307));
         let detail = record.detail.unwrap();
@@ -351,7 +352,7 @@ fn an_event_over_the_limit_ends_the_invocation_and_one_at_it_does_not() {
             let large = event("chunk", &format!("\"{}\"", "x".repeat(text_bytes)));
             let (port, _) = raw_peer(chunked(&[large.as_bytes(), stream().as_bytes()])).await;
             let profile = "limits.event_bytes = \"1KiB\"";
-            let record = Load::new(profile, &format!("http://127.0.0.1:{port}"), None, None).turn().await;
+            let record = Load::new(profile, &format!("http://127.0.0.1:{port}"), None, None).await.turn().await;
             assert_eq!(record.outcome, outcome, "{:?}", record.detail);
             let told = record.detail.unwrap_or_default();
             assert!(outcome == Outcome::Completed || told.contains("limits.event_bytes"), "{told}");
@@ -367,7 +368,7 @@ fn text_that_is_no_utf8_is_repaired_and_counted() {
         let whole = event("chunk", "\"\u{e9}\"").into_bytes();
         let cut = whole.len() - 5;
         let (port, _) = raw_peer(chunked(&[broken, &whole[..cut], &whole[cut..], stream().as_bytes()])).await;
-        let record = Load::new("", &format!("http://127.0.0.1:{port}"), None, None).turn().await;
+        let record = Load::new("", &format!("http://127.0.0.1:{port}"), None, None).await.turn().await;
         assert_eq!(record.outcome, Outcome::Completed, "{:?}", record.detail);
         assert_eq!((record.counts.invalid_utf8, record.counts.chunks), (1, 4));
         assert_eq!(record.counts.text_bytes, "a\u{FFFD}b\u{e9}Hello".len() as u64);

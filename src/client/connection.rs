@@ -14,6 +14,7 @@ use super::dial::Dialed;
 use super::http1::{self, Decoder, Http1};
 use super::http2::Http2;
 use super::io::Traffic;
+use super::route::Place;
 use super::stamper::Stamper;
 use crate::profile::Http;
 
@@ -46,6 +47,7 @@ pub struct Connection {
     keeps_alive: bool,
     /// Invocations that it has served.
     pub served: u64,
+    _place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,7 @@ impl Connection {
         } else {
             Speaking::Http1(Http1::new(dialed.wire, Rc::clone(stamper.buffer())))
         };
-        Ok(Self { wire, traffic: dialed.traffic, keeps_alive: true, served: 0 })
+        Ok(Self { wire, traffic: dialed.traffic, keeps_alive: true, served: 0, _place: dialed.place })
     }
 
     /// Which HTTP it speaks.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,10 +11,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::io::{Raw, Stamped, Traffic, Wire};
+use super::route::{self, Place, Route};
 use super::stamper::Stamper;
 use super::target::Base;
-use crate::clock::Clock;
+use super::tunnel;
 use crate::metrics::Outcome;
+use crate::metrics::certificate::NO_SOCKET;
 
 /// Makes connections to one target.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub enum Dialer {
     Tcp {
         /// Where it is.
         base: Base,
+        /// The way there.
+        route: Arc<Route>,
         /// The TLS settings, when TLS is spoken.
         tls: Option<TlsConnector>,
     },
@@ -43,9 +46,7 @@ impl fmt::Debug for Dialer {
 /// When the phases of a new connection ended, in nanoseconds; absent where there was none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// The name was resolved.
-    pub dns_done_ns: Option<u64>,
-    /// TCP stood.
+    /// TCP stood, the proxy's tunnel included.
     pub connected_ns: Option<u64>,
     /// TLS stood.
     pub tls_done_ns: Option<u64>,
@@ -54,7 +55,7 @@ pub struct Phases {
 /// A connection that could not be made: the outcome of the invocation that wanted it, and the cause.
 #[derive(Debug)]
 pub struct Refused {
-    /// `connect_failed` or `tls_failed`.
+    /// `connect_failed`, `tls_failed`, or `not_started` when it failed for want of a port or a descriptor here.
     pub outcome: Outcome,
     /// The cause in words.
     pub detail: String,
@@ -69,52 +70,47 @@ pub struct Dialed {
     pub traffic: Rc<Traffic>,
     /// Whether TLS agreed on HTTP/2.
     pub h2_agreed: bool,
+    /// Its place among the open connections; an in-memory pipe takes none.
+    pub place: Option<Place>,
 }
 
 impl Dialer {
     /// Makes a connection; `phases` is filled as far as it gets.
     ///
     /// # Errors
-    /// The name is not known, nobody listens, or TLS fails.
+    /// Nobody listens, the proxy refuses, TLS fails, or this machine has no port or descriptor left.
     pub async fn dial(&self, stamper: &Rc<Stamper>, phases: &mut Phases) -> Result<Dialed, Refused> {
         let clock = stamper.clock();
         match self {
             Self::Pipe(pipe) => {
-                let pipe = pipe().map_err(|error| refused(&error))?;
+                let pipe = pipe().map_err(|error| refused(&error, ""))?;
                 let (io, traffic) = Stamped::new(Raw::Pipe(pipe), stamper);
                 phases.connected_ns = Some(clock.now());
-                Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false })
+                Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false, place: None })
             }
-            Self::Tcp { base, tls } => {
-                let stream = tcp(base, clock, phases).await.map_err(|error| refused(&error))?;
+            Self::Tcp { base, tls, route } => {
+                let stream = tcp(base, route).await?;
+                phases.connected_ns = Some(clock.now());
+                let place = Some(route.place());
                 let (io, traffic) = Stamped::new(Raw::Tcp(stream), stamper);
                 let Some(connector) = tls else {
-                    return Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false });
+                    return Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false, place });
                 };
                 let (wire, h2_agreed) = handshake(connector, base, io).await?;
                 phases.tls_done_ns = Some(clock.now());
-                Ok(Dialed { wire, traffic, h2_agreed })
+                Ok(Dialed { wire, traffic, h2_agreed, place })
             }
         }
     }
 }
 
-/// Tries the addresses of a name in order; the last one's failure is told.
-async fn tcp(base: &Base, clock: Clock, phases: &mut Phases) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((base.host.as_str(), base.port)).await?.collect();
-    phases.dns_done_ns = Some(clock.now());
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                phases.connected_ns = Some(clock.now());
-                return Ok(stream);
-            }
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+/// TCP to the target, through the proxy where there is one.
+async fn tcp(base: &Base, route: &Route) -> Result<TcpStream, Refused> {
+    let Some(proxy) = route.proxy() else { return route.connect().await.map_err(|error| refused(&error, "")) };
+    let mut stream = route.connect().await.map_err(|error| refused(&error, &format!("reach the proxy {proxy}: ")))?;
+    let told = |error: tunnel::Error| Refused { outcome: Outcome::ConnectFailed, detail: error.to_string() };
+    tunnel::open(&mut stream, proxy, base).await.map_err(told)?;
+    Ok(stream)
 }
 
 async fn handshake(connector: &TlsConnector, base: &Base, io: Stamped) -> Result<(Wire, bool), Refused> {
@@ -125,6 +121,10 @@ async fn handshake(connector: &TlsConnector, base: &Base, io: Stamped) -> Result
     Ok((Wire::Tls(Box::new(stream)), h2_agreed))
 }
 
-fn refused(error: &io::Error) -> Refused {
-    Refused { outcome: Outcome::ConnectFailed, detail: error.to_string() }
+/// `towards` says where the connection was to lead, when that is not the target.
+fn refused(error: &io::Error, towards: &str) -> Refused {
+    if route::is_own(error) {
+        return Refused { outcome: Outcome::NotStarted, detail: format!("{NO_SOCKET}: {error}") };
+    }
+    Refused { outcome: Outcome::ConnectFailed, detail: format!("{towards}{error}") }
 }

@@ -54,7 +54,7 @@ impl Exchange<'_> {
         let mut phases = Phases::default();
         let (client, stamper) = (self.client, self.stamper);
         let dialed = self.within(client.dialer.dial(stamper, &mut phases)).await;
-        self.tracker.connected(phases.dns_done_ns, phases.connected_ns, phases.tls_done_ns);
+        self.tracker.connected(phases.connected_ns, phases.tls_done_ns);
         let dialed = dialed?.map_err(|refused| (refused.outcome, refused.detail))?;
         let connection = self.within(Connection::handshake(dialed, client.http, stamper)).await?;
         let connection = connection.map_err(|error| failure::classify(&error, Stage::Headers))?;

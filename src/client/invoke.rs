@@ -122,14 +122,16 @@ impl Slot {
             Ok(mut connection) => (exchange.run(&mut connection, ask.into()).await, Some(connection)),
             Err((outcome, detail)) => (End::Failed(outcome, detail), None),
         };
-        let ended = exchange.tracker.end(end.clone(), clock.now());
+        let (record, gaps_ns) = exchange.tracker.end(end.clone(), clock.now());
+        let record = if record.outcome.was_started() { record } else { record.unmade() };
         // Only after the body's end is a connection free for the next invocation.
-        let reuse = client.policy == Policy::Reuse && end == End::Eof;
-        self.connection = connection.filter(|connection| reuse && connection.keeps_alive());
-        if let Some(kept) = &mut self.connection {
-            kept.served += 1;
-        }
-        ended
+        let ended_well = end == End::Eof;
+        self.connection = connection.and_then(|mut connection| {
+            connection.served += 1;
+            let goes_on = ended_well && connection.keeps_alive() && client.policy.allows(connection.served);
+            goes_on.then_some(connection)
+        });
+        (record, gaps_ns)
     }
 
     /// Waits while the idle connection is looked after, so that the server's close is noticed when it comes.

@@ -5,6 +5,7 @@
 //! resends, decompresses, or obeys a proxy from the environment.
 
 pub mod buffer;
+pub mod call;
 pub mod connection;
 pub mod dial;
 pub mod event_stream;
@@ -15,13 +16,16 @@ pub mod http2;
 pub mod invoke;
 pub mod io;
 mod mask;
+pub mod ports;
 pub mod preflight;
 pub mod request;
+pub mod route;
 mod socket;
 pub mod stamper;
 pub mod stop;
 pub mod target;
 pub mod tls;
+pub mod tunnel;
 
 #[cfg(test)]
 mod tests;
@@ -30,5 +34,6 @@ pub use dial::Dialer;
 pub use event_stream::{EventStream, OwnedEvent};
 pub use invoke::{Client, Seen, Slot};
 pub use request::{Ask, Template};
+pub use route::Route;
 pub use stamper::Stamper;
 pub use target::{Base, Key};

@@ -2,18 +2,15 @@
 //!
 //! It sends the invocation's own request with an empty body. A target that works refuses that for its body
 //! (400 or 422) and starts nothing, so the preflight costs no invocation; every other mistake shows before a
-//! thousand streams make it. It is not measured, so it runs on reqwest.
+//! thousand streams make it.
 
-use std::time::Duration;
-
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName};
-use reqwest::redirect::Policy;
-use reqwest::{Response, StatusCode};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Response, StatusCode};
 use thiserror::Error;
 
-use super::request::USER_AGENT;
-use super::target::{Base, Key};
-use crate::profile::{Http, Target};
+use super::call::Line;
+use super::route;
+use super::target::Base;
 
 /// Why the load was not started.
 #[derive(Debug, Error)]
@@ -26,6 +23,17 @@ pub enum Error {
         /// What the system said.
         why: String,
     },
+    /// Nobody answers at the other end of the proxy, or the proxy itself does not.
+    #[error("reach {base}: {why}")]
+    ThroughProxy {
+        /// The target.
+        base: String,
+        /// What the proxy or the system said.
+        why: String,
+    },
+    /// The name has no address.
+    #[error(transparent)]
+    NoWay(#[from] route::Error),
     /// 401.
     #[error(
         "invoke the agent at {base}: the API key was refused (status 401); check XPANDER_API_KEY or target.key_file"
@@ -68,67 +76,22 @@ pub enum Error {
         /// The status.
         status: u16,
     },
-    /// The client could not be set up.
-    #[error("set up the preflight: {0}")]
-    Setup(String),
 }
 
-/// Asks the target once, with a limit of `timeout_ns` nanoseconds.
+/// Asks the target once for one agent.
 ///
 /// # Errors
 /// The target can't be reached or refuses; which of it the error tells.
-pub async fn preflight(
-    base: &Base,
-    target: &Target,
-    key: Option<&Key>,
-    tls: Option<rustls::ClientConfig>,
-    timeout_ns: u64,
-) -> Result<(), Error> {
-    let client = client(target, tls, timeout_ns)?;
-    let path = base.stream_path(&target.agent_id, target.version.as_deref());
-    let origin = Base { prefix: String::new(), ..base.clone() };
-    let mut request = client.post(format!("{origin}{path}")).header(ACCEPT, "text/event-stream");
-    for (name, value) in &target.headers {
-        request = request.header(name, value);
-    }
-    if let Some(key) = key {
-        request = request.header(HeaderName::from_static("x-api-key"), key.header());
-    }
-    let answer = request.header(CONTENT_TYPE, "application/json").body("{}").send().await;
-    match answer {
-        Ok(answer) => judge(&answer, base, target),
-        Err(error) => Err(Error::Unreachable { base: base.to_string(), why: cause(error) }),
+pub async fn preflight(line: &mut Line, base: &Base, agent_id: &str, version: Option<&str>) -> Result<(), Error> {
+    match line.post(&base.stream_path(agent_id, version), "{}").await {
+        Ok(answer) => judge(&answer, base, agent_id),
+        Err(why) if line.is_tunnelled() => Err(Error::ThroughProxy { base: base.to_string(), why }),
+        Err(why) => Err(Error::Unreachable { base: base.to_string(), why }),
     }
 }
 
-/// The client of every call that is not measured.
-pub(super) fn client(
-    target: &Target,
-    tls: Option<rustls::ClientConfig>,
-    timeout_ns: u64,
-) -> Result<reqwest::Client, Error> {
-    // reqwest looks for a process-wide provider even where nothing speaks TLS; that one stands already is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .timeout(Duration::from_nanos(timeout_ns));
-    if let Some(tls) = tls {
-        builder = builder.tls_backend_preconfigured(tls);
-    }
-    builder = match target.http {
-        Http::Auto => builder,
-        Http::Http1 => builder.http1_only(),
-        Http::Http2 => builder.http2_prior_knowledge(),
-    };
-    builder.build().map_err(|error| Error::Setup(cause(error)))
-}
-
-fn judge(answer: &Response, base: &Base, target: &Target) -> Result<(), Error> {
-    let (base, agent_id) = (base.to_string(), target.agent_id.clone());
+fn judge(answer: &Response<()>, base: &Base, agent_id: &str) -> Result<(), Error> {
+    let (base, agent_id) = (base.to_string(), agent_id.to_owned());
     match answer.status() {
         StatusCode::UNAUTHORIZED => Err(Error::WrongKey { base }),
         StatusCode::FORBIDDEN => Err(Error::NotAllowed { base, agent_id }),
@@ -149,22 +112,14 @@ fn judge(answer: &Response, base: &Base, target: &Target) -> Result<(), Error> {
     }
 }
 
-/// The innermost cause: reqwest's own text repeats the URL, and with it a query that may hold a secret.
-pub(super) fn cause(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer within the limit on the connection and the headers".to_owned();
-    }
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::client::call::Caller;
+    use crate::client::{Dialer, Route, Template};
+    use crate::clock::Clock;
     use crate::profile::Profile;
 
     const PROFILE: &str =
@@ -176,8 +131,12 @@ mod tests {
         let address = free.local_addr().expect("it is bound");
         drop(free);
         let base = Base::parse(&format!("http://{address}")).expect("a URL");
-        let profile = Profile::parse("test.toml", PROFILE, Vec::new()).expect("a valid profile");
-        let asked = preflight(&base, &profile.target, None, None, 1_000_000_000).await;
+        let target = Profile::parse("test.toml", PROFILE, Vec::new()).expect("a valid profile").target;
+        let route = Route::settle(&base, &target, 1, Clock::start()).await.expect("an address needs no look-up");
+        let template = Template::new(base.clone(), &target, None, serde_json::Value::Null, "", false);
+        let dialer = Dialer::Tcp { base: base.clone(), route: Arc::new(route), tls: None };
+        let mut line = Caller::new(template, dialer, target.http, 1_000_000_000).line();
+        let asked = preflight(&mut line, &base, "a1", None).await;
         let told = asked.expect_err("nobody listens").to_string().replace(&address.to_string(), "ADDRESS");
         // Systems number the refusal differently.
         let number = told.find(" (os error").zip(told.find(')'));

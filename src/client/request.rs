@@ -88,11 +88,19 @@ impl Template {
     pub fn request(&self, version: Version, plan_index: u64, ask: Ask<'_>, task_id: Option<&str>) -> Request<Bytes> {
         let path = &self.variants[ask.variant_at].0;
         let body = serde_json::to_vec(&self.body(plan_index, ask, task_id));
-        let body = Bytes::from(body.expect("a JSON value has a text"));
+        let mut request = self.post(version, path, Bytes::from(body.expect("a JSON value has a text")));
+        if self.to_mock {
+            request.headers_mut().insert(HeaderName::from_static(PLAN_INDEX_HEADER), HeaderValue::from(plan_index));
+        }
+        request
+    }
+
+    /// A request to any path of the target.
+    pub(super) fn post(&self, version: Version, path: &str, body: Bytes) -> Request<Bytes> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         let uri = match version {
-            Version::Http1 => path.clone(),
+            Version::Http1 => path.to_owned(),
             Version::Http2 => {
                 let scheme = if self.base.tls { "https" } else { "http" };
                 format!("{scheme}://{}{path}", self.base.authority())
@@ -103,10 +111,12 @@ impl Template {
         if version == Version::Http2 {
             request.headers_mut().remove(header::HOST);
         }
-        if self.to_mock {
-            request.headers_mut().insert(HeaderName::from_static(PLAN_INDEX_HEADER), HeaderValue::from(plan_index));
-        }
         request
+    }
+
+    /// Where requests go.
+    pub(super) fn base(&self) -> &Base {
+        &self.base
     }
 
     fn body(&self, plan_index: u64, ask: Ask<'_>, task_id: Option<&str>) -> Value {

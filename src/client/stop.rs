@@ -1,15 +1,13 @@
 //! Stop Task, for the tasks that a run leaves behind: what the agent still does for nobody costs all the same.
-//!
-//! It is not measured, so it runs on reqwest.
 
-use hyper::header::HeaderName;
+use std::rc::Rc;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
-use super::preflight::{self, Error};
-use super::target::{Base, Key};
-use crate::profile::Target;
+use super::call::{Caller, Line};
 
 /// How often a refusal that may pass is asked again.
 const TRIES: u32 = 3;
@@ -18,13 +16,8 @@ const TRIES: u32 = 3;
 const AT_A_TIME: usize = 8;
 
 /// Stops tasks.
-#[derive(Debug, Clone)]
-pub struct Stopper {
-    client: reqwest::Client,
-    origin: String,
-    headers: Vec<(String, String)>,
-    key: Option<Key>,
-}
+#[derive(Debug)]
+pub struct Stopper(Caller);
 
 /// What became of the tasks that were to be stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,77 +29,69 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    fn count(&mut self, answer: Result<(), String>) {
-        match answer {
-            Ok(()) => self.stopped += 1,
-            Err(why) => self.why = Some(why),
-        }
+    fn add(&mut self, other: Self) {
+        self.stopped += other.stopped;
+        self.why = other.why.or(self.why.take());
     }
 }
 
 impl Stopper {
-    /// Stops tasks of this target, each call within `timeout_ns` nanoseconds.
-    ///
-    /// # Errors
-    /// The client can't be set up.
-    pub fn new(
-        base: &Base,
-        target: &Target,
-        key: Option<Key>,
-        tls: Option<rustls::ClientConfig>,
-        timeout_ns: u64,
-    ) -> Result<Self, Error> {
-        let client = preflight::client(target, tls, timeout_ns)?;
-        Ok(Self { client, origin: base.to_string(), headers: target.headers.clone(), key })
+    /// Stops tasks of this caller's target.
+    #[must_use]
+    pub fn new(caller: Caller) -> Self {
+        Self(caller)
     }
 
     /// Stops every task that comes, some at a time, until no more can come. Needs a `LocalSet`.
-    pub async fn stop_all(self, mut tasks: UnboundedReceiver<String>) -> Stopped {
-        let mut all = Stopped::default();
-        let mut asked = JoinSet::new();
-        loop {
-            let full = asked.len() >= AT_A_TIME;
-            tokio::select! {
-                Some(answer) = asked.join_next() => all.count(answer.unwrap_or_else(|error| Err(error.to_string()))),
-                task = tasks.recv(), if !full => match task {
-                    Some(task) => {
-                        let stopper = self.clone();
-                        asked.spawn_local(async move { stopper.stop(&task).await });
-                    }
-                    None => break,
-                },
-            }
+    pub async fn stop_all(self, tasks: UnboundedReceiver<String>) -> Stopped {
+        let tasks = Rc::new(Mutex::new(tasks));
+        let mut lines = JoinSet::new();
+        for _ in 0..AT_A_TIME {
+            lines.spawn_local(stop_those(self.0.clone(), Rc::clone(&tasks)));
         }
-        while let Some(answer) = asked.join_next().await {
-            all.count(answer.unwrap_or_else(|error| Err(error.to_string())));
+        let mut all = Stopped::default();
+        while let Some(ended) = lines.join_next().await {
+            match ended {
+                Ok(stopped) => all.add(stopped),
+                Err(error) => all.why = Some(error.to_string()),
+            }
         }
         all
     }
+}
 
-    /// Stops one task. The API says nothing when it had ended already, and that is as good.
-    async fn stop(&self, task: &str) -> Result<(), String> {
-        let mut why = String::new();
-        for _ in 0..TRIES {
-            let mut request = self.client.post(format!("{}/v1/tasks/{}/stop", self.origin, percent(task)));
-            for (name, value) in &self.headers {
-                request = request.header(name, value);
-            }
-            if let Some(key) = &self.key {
-                request = request.header(HeaderName::from_static("x-api-key"), key.header());
-            }
-            match request.send().await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                Ok(answer) => {
-                    why = format!("status {}", answer.status().as_u16());
-                    if !answer.status().is_server_error() {
-                        break;
-                    }
-                }
-                Err(error) => why = preflight::cause(error),
-            }
+/// Stops what comes, one after another.
+async fn stop_those(caller: Caller, tasks: Rc<Mutex<UnboundedReceiver<String>>>) -> Stopped {
+    let mut own = Stopped::default();
+    let prefix = caller.base().prefix.clone();
+    let mut line = None;
+    loop {
+        let next = tasks.lock().await.recv().await;
+        let Some(task) = next else { return own };
+        let line = line.get_or_insert_with(|| caller.line());
+        match stop(line, &format!("{prefix}/v1/tasks/{}/stop", percent(&task))).await {
+            Ok(()) => own.stopped += 1,
+            Err(why) => own.why = Some(why),
         }
-        Err(why)
     }
+}
+
+/// Stops one task. The API says nothing when it had ended already, and that is as good.
+async fn stop(line: &mut Line, path: &str) -> Result<(), String> {
+    let mut why = String::new();
+    for _ in 0..TRIES {
+        match line.post(path, "{}").await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => {
+                why = format!("status {}", answer.status().as_u16());
+                if !answer.status().is_server_error() {
+                    break;
+                }
+            }
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
 }
 
 /// What RFC 3986 does not call unreserved.

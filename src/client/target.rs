@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use crate::profile::{KeySource, is_this_machine};
+use crate::profile::KeySource;
 
 /// Why a target can't be made of what was given.
 #[derive(Debug, Error)]
@@ -86,12 +86,6 @@ impl Base {
         Ok(Self { tls, host, port, prefix })
     }
 
-    /// Whether the target is this machine: such a target needs no key.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        is_this_machine(&self.host)
-    }
-
     /// Host and port as a `Host` header has them; the scheme's own port is left out.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -122,13 +116,15 @@ pub struct Key(SecretString);
 impl Key {
     /// Reads the key from where the profile says. A target on this machine needs none.
     ///
-    /// `lookup` reads an environment variable.
+    /// `is_here` says that the target is this machine, and nothing on the way to it is another one; `lookup` reads an
+    /// environment variable.
     ///
     /// # Errors
     /// There is none and the target is not this machine, it can't be read, or it can't stand in a header.
     pub fn load(
         source: &KeySource,
         base: &Base,
+        is_here: bool,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, Error> {
         let (place, text) = match source {
@@ -143,7 +139,7 @@ impl Key {
         };
         let text = text.as_deref().map(|text| text.strip_suffix('\n').unwrap_or(text)).filter(|text| !text.is_empty());
         let Some(text) = text else {
-            if base.is_loopback() {
+            if is_here {
                 return Ok(None);
             }
             let place = format!("{place} is missing or empty; set it, or name a file with target.key_file");
@@ -152,7 +148,7 @@ impl Key {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::KeyForm { place });
         }
-        if !base.tls && !base.is_loopback() {
+        if !base.tls && !is_here {
             return Err(Error::KeyInClear { base: base.to_string(), place });
         }
         Ok(Some(Self(SecretString::from(text))))
@@ -176,11 +172,9 @@ mod tests {
         let base = Base::parse("https://api.xpander.ai/").expect("a plain URL");
         assert_eq!(base.to_string(), "https://api.xpander.ai");
         assert_eq!(base.stream_path("a1", Some("draft")), "/v1/agents/a1/invoke/stream?version=draft");
-        assert!(!base.is_loopback());
         let base = Base::parse("http://[::1]:8080/proxy").expect("an address");
         assert_eq!((base.authority().as_str(), base.port), ("[::1]:8080", 8080));
         assert_eq!(base.stream_path("a1", None), "/proxy/v1/agents/a1/invoke/stream");
-        assert!(base.is_loopback());
     }
 
     #[test]
@@ -198,18 +192,18 @@ mod tests {
         let far = Base::parse("https://api.xpander.ai").expect("a plain URL");
         let near = Base::parse("http://127.0.0.1:1").expect("a plain URL");
         let source = KeySource::Env("XPANDER_API_KEY".into());
-        assert!(Key::load(&source, &near, |_| None).expect("no key needed").is_none());
+        assert!(Key::load(&source, &near, true, |_| None).expect("no key needed").is_none());
         insta::assert_snapshot!(
-            Key::load(&source, &far, |_| Some(String::new())).expect_err("no key"),
+            Key::load(&source, &far, false, |_| Some(String::new())).expect_err("no key"),
             @"find the API key for api.xpander.ai: the environment variable XPANDER_API_KEY is missing or empty; set it, or name a file with target.key_file"
         );
-        let key = Key::load(&source, &far, |_| Some("canary-1\n".into())).expect("a key").expect("a key");
+        let key = Key::load(&source, &far, false, |_| Some("canary-1\n".into())).expect("a key").expect("a key");
         assert_eq!(key.header().as_bytes(), b"canary-1");
         assert!(!format!("{key:?} {:?}", key.header()).contains("canary"));
-        assert!(Key::load(&source, &far, |_| Some("two\nlines".into())).is_err());
+        assert!(Key::load(&source, &far, false, |_| Some("two\nlines".into())).is_err());
         let clear = Base::parse("http://api.xpander.ai").expect("a plain URL");
         insta::assert_snapshot!(
-            Key::load(&source, &clear, |_| Some("canary-1".into())).expect_err("in clear text"),
+            Key::load(&source, &clear, false, |_| Some("canary-1".into())).expect_err("in clear text"),
             @"send the API key from the environment variable XPANDER_API_KEY to http://api.xpander.ai: without TLS anyone on the way could read it; use https://"
         );
     }

@@ -4,59 +4,68 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
-use rustls::ClientConfig;
 use tokio_rustls::TlsConnector;
 
-use crate::client::preflight::preflight;
+use crate::client::call::Caller;
+use crate::client::preflight::{self, preflight};
 use crate::client::stop::Stopper;
-use crate::client::{Base, Client, Dialer, Key, Template, tls};
+use crate::client::{Base, Client, Dialer, Key, Route, Template, route, tls};
 use crate::clock::Clock;
 use crate::mock::{Mock, Options};
-use crate::profile::{Http, Place, Profile, Target};
+use crate::profile::{Http, Place, Profile};
+use crate::runfile::network::Network;
 
 /// A target that is ready to be asked.
 #[derive(Debug)]
 pub struct Endpoint {
     base: Base,
     key: Option<Key>,
-    tls: Option<ClientConfig>,
+    dialer: Dialer,
+    route: Arc<Route>,
     mock: Option<Mock>,
 }
 
 impl Endpoint {
-    /// Finds the key and sets up TLS; starts the mock where that is the target.
+    /// Finds the key, sets up TLS, and settles the way for so many connections at a time; starts the mock where that is
+    /// the target.
     ///
     /// # Errors
-    /// The key or TLS can't be had, or the mock can't listen.
-    pub fn open(profile: &Profile) -> anyhow::Result<Self> {
-        let Place::Url(url) = &profile.target.place else {
-            let mock =
-                Mock::start(&profile.mock, profile.seed, &Options::default()).context("failed to start the mock")?;
-            let base = Base::parse(&format!("http://{}", mock.address())).context("failed to use the mock")?;
-            return Ok(Self { base, key: None, tls: None, mock: Some(mock) });
+    /// The key, TLS or the way can't be had, or the mock can't listen.
+    pub async fn open(profile: &Profile, connections: u64) -> anyhow::Result<Self> {
+        let (target, mut mock) = (&profile.target, None);
+        let base = match &target.place {
+            Place::Mock => {
+                let started = Mock::start(&profile.mock, profile.seed, &Options::default());
+                let started = mock.insert(started.context("failed to start the mock")?);
+                Base::parse(&format!("http://{}", started.address())).context("failed to use the mock")?
+            }
+            Place::Url(url) => Base::parse(url).context("failed to use the target")?,
         };
-        let base = Base::parse(url).context("failed to use the target")?;
-        let key = Key::load(&profile.target.key, &base, |name| std::env::var(name).ok()).context("failed to go on")?;
-        let tls = base.tls.then(|| tls::config(profile.target.cacert.as_deref(), alpn(profile.target.http)));
+        let variable = |name: &str| std::env::var(name).ok();
+        let key = if mock.is_some() {
+            None
+        } else {
+            Key::load(&target.key, &base, target.is_here(), variable).context("failed to go on")?
+        };
+        let tls = base.tls.then(|| tls::config(target.cacert.as_deref(), alpn(target.http)));
         let tls = tls.transpose().context("failed to set up the connection")?;
-        Ok(Self { base, key, tls, mock: None })
+        let tls = tls.map(|settings| TlsConnector::from(Arc::new(settings)));
+        let route = Route::settle(&base, target, connections, Clock::start()).await;
+        let route = Arc::new(route.map_err(unreachable).context("failed to start")?);
+        let dialer = Dialer::Tcp { base: base.clone(), route: Arc::clone(&route), tls };
+        Ok(Self { base, key, dialer, route, mock })
     }
 
-    /// Asks the target once for each agent and version whether the load may start.
+    /// Asks the target once for each agent and version whether the load may start. HTTP/2 needs a `LocalSet`.
     ///
     /// # Errors
     /// It can't be reached or refuses.
     pub async fn preflight(&self, profile: &Profile) -> anyhow::Result<()> {
+        let mut line = self.caller(profile).line();
         let mut asked = BTreeSet::new();
         for variant in &profile.variants {
-            let target = Target {
-                agent_id: variant.agent_id.clone(),
-                version: variant.version.clone(),
-                ..profile.target.clone()
-            };
             if asked.insert((&variant.agent_id, &variant.version)) {
-                let answer =
-                    preflight(&self.base, &target, self.key.as_ref(), self.tls.clone(), unmeasured_ns(profile)).await;
+                let answer = preflight(&mut line, &self.base, &variant.agent_id, variant.version.as_deref()).await;
                 answer.context("failed to start")?;
             }
         }
@@ -64,27 +73,33 @@ impl Endpoint {
     }
 
     /// Who stops the tasks that a run leaves behind; nobody, when the profile says so.
-    ///
-    /// # Errors
-    /// The client can't be set up.
-    pub fn stopper(&self, profile: &Profile) -> anyhow::Result<Option<Stopper>> {
-        if !profile.target.stop_tasks {
-            return Ok(None);
-        }
-        let (key, tls) = (self.key.clone(), self.tls.clone());
-        let stopper = Stopper::new(&self.base, &profile.target, key, tls, unmeasured_ns(profile));
-        Ok(Some(stopper.context("failed to start")?))
+    #[must_use]
+    pub fn stopper(&self, profile: &Profile) -> Option<Stopper> {
+        profile.target.stop_tasks.then(|| Stopper::new(self.caller(profile)))
     }
 
     /// The measured client of a run.
     #[must_use]
     pub fn client(&self, profile: &Profile, run_id: &str, clock: Clock) -> Client {
-        let body = profile.request.to_json();
-        let template =
-            Template::new(self.base.clone(), &profile.target, self.key.as_ref(), body, run_id, self.mock.is_some())
-                .for_variants(&profile.variants);
-        let tls = self.tls.clone().map(|settings| TlsConnector::from(Arc::new(settings)));
-        Client::new(profile, Dialer::Tcp { base: self.base.clone(), tls }, template, clock)
+        let template = self.template(profile, run_id).for_variants(&profile.variants);
+        Client::new(profile, self.dialer.clone(), template, clock)
+    }
+
+    fn template(&self, profile: &Profile, run_id: &str) -> Template {
+        let (body, to_mock) = (profile.request.to_json(), self.mock.is_some());
+        Template::new(self.base.clone(), &profile.target, self.key.as_ref(), body, run_id, to_mock)
+    }
+
+    /// Who makes the calls that are not measured.
+    fn caller(&self, profile: &Profile) -> Caller {
+        let timeout_ns = profile.limits.connect_ns.max(profile.limits.headers_ns);
+        Caller::new(self.template(profile, ""), self.dialer.clone(), profile.target.http, timeout_ns)
+    }
+
+    /// The way to it.
+    #[must_use]
+    pub fn route(&self) -> &Route {
+        &self.route
     }
 
     /// How reports name it: the base URL, or `mock`.
@@ -93,10 +108,15 @@ impl Endpoint {
         if self.mock.is_some() { "mock".to_owned() } else { self.base.to_string() }
     }
 
-    /// Whether the mock shares this process, and with it its descriptors and cores.
+    /// How the run's manifest tells the way to it.
     #[must_use]
-    pub fn is_mock(&self) -> bool {
-        self.mock.is_some()
+    pub fn network(&self) -> Network {
+        Network {
+            addresses: self.route.addresses().iter().map(ToString::to_string).collect(),
+            lookup_ns: self.route.lookup_ns(),
+            sources: self.route.sources().iter().map(ToString::to_string).collect(),
+            proxy: self.route.proxy().map(ToString::to_string),
+        }
     }
 
     /// Ends the mock, where there is one.
@@ -107,9 +127,12 @@ impl Endpoint {
     }
 }
 
-/// How long a call that is not measured may take, in nanoseconds.
-fn unmeasured_ns(profile: &Profile) -> u64 {
-    profile.limits.connect_ns.max(profile.limits.headers_ns)
+/// A name without an address is a target that can't be reached; the rest is the profile's business.
+fn unreachable(error: route::Error) -> anyhow::Error {
+    match error {
+        route::Error::Lookup { .. } => preflight::Error::NoWay(error).into(),
+        other => other.into(),
+    }
 }
 
 /// What TLS offers for a choice of HTTP.

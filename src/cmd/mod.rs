@@ -56,7 +56,6 @@ impl Exit {
             return Self::Unwritable;
         }
         match error.downcast_ref::<preflight::Error>() {
-            Some(preflight::Error::Setup(_)) => Self::Unexpected,
             Some(_) => Self::Unreachable,
             // A bare I/O error is a write that failed; a file of the user's that can't be read comes with a context
             // that names it.

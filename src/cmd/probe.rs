@@ -31,15 +31,16 @@ const VIEW_CHARS: usize = 60;
 pub fn run(profile: &Profile, args: &ProbeArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     // Opened before anything is sent: an invocation costs something.
     let mut file = args.record.as_deref().map(create).transpose()?;
-    let endpoint = Endpoint::open(profile)?;
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = clock::watch_turns(builder.enable_all()).build()?;
-    runtime.block_on(endpoint.preflight(profile))?;
+    let local = tokio::task::LocalSet::new();
+    let endpoint = local.block_on(&runtime, Endpoint::open(profile, 1))?;
+    local.block_on(&runtime, endpoint.preflight(profile))?;
     let clock = Clock::start();
     let client = endpoint.client(profile, "probe", clock);
     let (mut lines, mut recording) = (Vec::new(), Recording::default());
-    let local = tokio::task::LocalSet::new();
     let record = local.block_on(&runtime, invoke(&client, profile, clock, &mut lines, &mut recording));
+    let lookup_ns = endpoint.route().lookup_ns();
     endpoint.close();
     if let Some(file) = &mut file {
         count_from_send(&mut recording, &record);
@@ -47,6 +48,9 @@ pub fn run(profile: &Profile, args: &ProbeArgs, out: &mut impl Write) -> anyhow:
             recording.redact();
         }
         recording.write(file).and_then(|()| file.flush()).context("failed to write the recording")?;
+    }
+    if let Some(lookup_ns) = lookup_ns {
+        writeln!(out, "{:>10} before the start  dns", Human(lookup_ns).to_string())?;
     }
     waterfall(&record, &lines, out)?;
     Ok(if record.outcome == Outcome::Completed { Exit::Done } else { Exit::NothingCompleted })
@@ -130,7 +134,6 @@ fn waterfall(record: &Record, lines: &[Line], out: &mut impl Write) -> io::Resul
     let stamps = &record.stamps;
     let started_ns = stamps.started_ns.unwrap_or(stamps.intended_ns);
     let phases = [
-        ("dns", stamps.dns_done_ns),
         ("tcp", stamps.connected_ns),
         ("tls", stamps.tls_done_ns),
         ("sent", stamps.sent_ns),

@@ -12,6 +12,7 @@ use super::endpoint::Endpoint;
 use super::progress::Progress;
 use super::{Exit, provenance, report, signals};
 use crate::cli::{EventFormat, Require, RunArgs};
+use crate::client::Route;
 use crate::client::stamper::Figures;
 use crate::client::stop::{Stopped, Stopper};
 use crate::clock::Clock;
@@ -20,8 +21,9 @@ use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::objective::Answer;
 use crate::metrics::warning::BudgetPart;
 use crate::metrics::{Outcome, Verdict};
-use crate::profile::{Connection, Load, Plan, Profile};
+use crate::profile::{Connection, Place, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
+use crate::runfile::network::Sockets;
 use crate::runfile::run::{Harness, LeftTasks, Stamps, VERSION};
 use crate::runfile::{Bundle, Run, Status, bundle, readback};
 
@@ -34,30 +36,28 @@ const LEAD_NS: u64 = 20_000_000;
 /// The target can't be reached or refuses, the machine can't hold the load, or the bundle can't be written.
 pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     profile.permits_load()?;
-    let endpoint = Endpoint::open(profile)?;
-    // Both ends of a stream are in this process when the mock is.
-    let each = 1 + u64::from(endpoint.is_mock());
-    let in_flight = in_flight(profile, each);
-    machine::make_room(u64::from(in_flight), each).context("failed to start")?;
-    let workers = workers(&profile.load, in_flight);
+    let size = Size::of(profile);
+    machine::make_room(size.connections, size.each, size.workers).context("failed to start")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
+    let endpoint = local.block_on(&runtime, Endpoint::open(profile, size.connections))?;
     local.block_on(&runtime, endpoint.preflight(profile))?;
 
     let clock = Clock::start();
     let began = provenance::began(clock.wall_unix_ns());
     let id = provenance::run_id(&began, &profile.name);
-    let mut manifest = manifest(profile, &endpoint, id, began, clock, workers);
+    let mut manifest = manifest(profile, &endpoint, id, began, clock, size.workers);
     let mut bundle = open(&args.out, &mut manifest).context("failed to start")?;
     let log = args.events.map(|format| EventLog::create(bundle.folder(), encoding(format))).transpose();
     let log = log.context("failed to start")?;
     let sheet = log.as_ref().map(EventLog::sheet);
-    let crew = Crew { sheet, ..crew(profile, &endpoint, &manifest.id, clock, (workers, in_flight)) };
-    let stopper = endpoint.stopper(profile)?;
+    let crew = Crew { sheet, ..crew(profile, &endpoint, &manifest.id, clock, size) };
+    let stopper = endpoint.stopper(profile);
     let loaded = load(&crew, &mut bundle, &runtime, &local, (stopper, args.quiet)).context("failed to go on")?;
     let (ended, tasks) = loaded;
-    endpoint.close();
     drop(crew);
+    let sockets = sockets(endpoint.route(), size);
+    endpoint.close();
     if let Some(log) = log {
         log.finish().context("failed to go on")?;
     }
@@ -70,7 +70,7 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
         (None, Some(_)) => Status::BudgetSpent,
         (None, None) => Status::Done,
     };
-    manifest.harness = Some(harness(ended, tasks));
+    manifest.harness = Some(harness(ended, tasks, sockets));
     let readback = readback::sum_up(bundle.folder(), &manifest).context("failed to sum up the run")?;
     manifest.adopt(readback);
     bundle.write_run(&manifest).context("failed to end the run")?;
@@ -108,28 +108,52 @@ fn encoding(format: EventFormat) -> Encoding {
 /// The most conversations that an open load without a limit of its own has at a time.
 const IN_FLIGHT_MAX: u64 = 10_000;
 
-/// Conversations at a time at most: what the profile says, else what the machine can hold; never over the budget.
-fn in_flight(profile: &Profile, each: u64) -> u32 {
-    let holds = || u32::try_from(machine::room(each).clamp(1, IN_FLIGHT_MAX)).expect("it is clamped");
-    let asked = profile.load.in_flight().unwrap_or_else(holds);
-    asked.min(profile.budget.in_flight.unwrap_or(u32::MAX))
+/// How large a run is at its largest.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    /// Conversations at a time: what the profile says, else what the machine can hold; never over the budget.
+    in_flight: u32,
+    workers: u32,
+    /// Connections at a time.
+    connections: u64,
+    /// Descriptors for each connection: both of its ends are in this process when the mock is.
+    each: u64,
 }
 
-fn workers(load: &Load, in_flight: u32) -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    load.workers.unwrap_or(cores).min(in_flight)
+impl Size {
+    fn of(profile: &Profile) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let workers = profile.load.workers.unwrap_or(cores);
+        let each = 1 + u64::from(profile.target.place == Place::Mock);
+        let holds = || u32::try_from(machine::room(each, workers).clamp(1, IN_FLIGHT_MAX)).expect("it is clamped");
+        let asked = profile.load.in_flight().unwrap_or_else(holds);
+        let in_flight = asked.min(profile.budget.in_flight.unwrap_or(u32::MAX));
+        let workers = workers.min(in_flight);
+        Self { in_flight, workers, connections: u64::from(in_flight), each }
+    }
 }
 
-fn crew(profile: &Profile, endpoint: &Endpoint, run_id: &str, clock: Clock, (workers, in_flight): (u32, u32)) -> Crew {
+/// What the connections of a run took of the machine.
+fn sockets(route: &Route, size: Size) -> Sockets {
+    let open_max = route.open_max();
+    Sockets {
+        connections_max: open_max,
+        ports_left: route.room().map(|room| room.saturating_sub(open_max)),
+        ports_scarce_from: route.easy_room(),
+        descriptors_left: machine::descriptors_left(open_max, size.each, size.workers),
+    }
+}
+
+fn crew(profile: &Profile, endpoint: &Endpoint, run_id: &str, clock: Clock, size: Size) -> Crew {
     let plan = Arc::new(Plan::new(profile));
     Crew {
         sheet: None,
         client: endpoint.client(profile, run_id, clock),
-        control: Arc::new(Control::new(&plan, profile.budget, Some(in_flight))),
+        control: Arc::new(Control::new(&plan, profile.budget, Some(size.in_flight))),
         plan,
         window: Window::new(&profile.load, &profile.budget, clock.now() + LEAD_NS),
         clock,
-        workers,
+        workers: size.workers,
         model: profile.load.model.clone(),
     }
 }
@@ -184,6 +208,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
         plimsoll: provenance::build(),
         machine: provenance::machine(),
         target: endpoint.name(),
+        network: endpoint.network(),
         why: profile.why.clone(),
         objectives: profile.objectives.iter().map(ToString::to_string).collect(),
         scenarios: Vec::new(),
@@ -201,7 +226,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
     }
 }
 
-fn harness(ended: Ended, stopped: Option<Stopped>) -> Harness {
+fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets) -> Harness {
     Harness {
         budget_spent: ended.spent.map(|spent| match spent {
             Spent::Invocations(count) => BudgetPart::Invocations(count),
@@ -221,6 +246,7 @@ fn harness(ended: Ended, stopped: Option<Stopped>) -> Harness {
         machine_cpu: ended.machine_cpu.map(|cpu| cpu.busy),
         steal: ended.machine_cpu.map(|cpu| cpu.stolen),
         lost_workers: ended.lost_workers,
+        sockets,
         stamps: stamps(&ended.stamps),
     }
 }
@@ -283,7 +309,8 @@ mod tests {
     fn runs_of_one_second_get_bundles_of_their_own_and_none_is_overwritten() {
         let profile = Profile::parse("x.toml", include_str!("../../profiles/quickstart.toml"), Vec::new());
         let profile = profile.expect("it is valid");
-        let endpoint = Endpoint::open(&profile).expect("the mock listens on a free port");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let endpoint = runtime.block_on(Endpoint::open(&profile, 1)).expect("the mock listens on a free port");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let names = [(); 3].map(|()| {
             let mut run = manifest(&profile, &endpoint, "run".into(), String::new(), Clock::start(), 1);

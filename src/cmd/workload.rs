@@ -63,11 +63,17 @@ fn flags(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
         ("load.plan", &args.replay, "--replay"),
         ("target.cacert", &args.cacert, "--cacert"),
         ("check.matches", &args.check_matches, "--check-matches"),
+        ("target.proxy", &args.proxy, "--proxy"),
     ];
     let given = named
         .into_iter()
         .filter_map(|(key, value, flag)| value.as_ref().map(|text| Override::new(key, text, Origin::Flag(flag))));
-    let lists = [("objectives", &args.slo, "--slo"), ("check.contains", &args.check_contains, "--check-contains")];
+    let lists = [
+        ("objectives", &args.slo, "--slo"),
+        ("check.contains", &args.check_contains, "--check-contains"),
+        ("target.resolve", &args.resolve, "--resolve"),
+        ("target.source", &args.source, "--source"),
+    ];
     let lists = lists.into_iter().filter(|(_, texts, _)| !texts.is_empty()).map(|(key, texts, flag)| {
         // A list of texts is the same in JSON and in TOML.
         let list = serde_json::Value::from(texts.clone()).to_string();

@@ -192,14 +192,22 @@ impl Shared {
             read_bytes_per_s: planned.read_bytes_per_s,
             resumed: due.resumed,
         };
-        let taken_ns = worker.clock.now().saturating_sub(record.stamps.started_ns.unwrap_or_default());
+        self.ended(&record, gaps_ns);
+        record
+    }
+
+    /// Counts the end of an invocation; one that could not be made after all was not even started.
+    fn ended(&self, record: &Record, gaps_ns: Vec<u64>) {
+        let taken_ns = record.stamps.started_ns.map(|started_ns| self.worker.clock.now().saturating_sub(started_ns));
         self.count(|progress| {
             progress.in_flight -= 1;
-            progress.in_flight_ns += taken_ns;
+            progress.in_flight_ns += taken_ns.unwrap_or_default();
+            progress.started -= u64::from(taken_ns.is_none());
         });
-        self.recorder.borrow_mut().finished(&record, &gaps_ns);
+        if taken_ns.is_some() {
+            self.recorder.borrow_mut().finished(record, &gaps_ns);
+        }
         self.give_buffer(gaps_ns);
-        record
     }
 
     /// What ends an invocation from outside: the end of the run's drain, or of the user's patience.

@@ -6,22 +6,24 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
-/// Descriptors that a run needs beside its streams: files, epoll, timers, standard streams.
+/// Descriptors that a run needs beside its connections: files, standard streams, the calls that are not measured.
 const RESERVE: u64 = 64;
+/// Descriptors that a worker needs beside its connections: epoll, timers, signals, the stamps.
+const RESERVE_OF_WORKER: u64 = 8;
 
 /// Too few descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "hold {wanted} streams at a time: the limit on open files is {limit}, and each stream takes {each}; lower -c to {fits}, or raise the hard limit (ulimit -Hn)"
+    "hold {wanted} connections at a time: the limit on open files is {limit}, and each connection takes {each}; lower -c to {fits}, or raise the hard limit (ulimit -Hn)"
 )]
 pub struct TooFewDescriptors {
-    /// Streams that were asked for.
+    /// Connections that were asked for.
     pub wanted: u64,
     /// The hard limit on open files.
     pub limit: u64,
-    /// Descriptors for each stream.
+    /// Descriptors for each.
     pub each: u64,
-    /// Streams that fit.
+    /// Connections that fit.
     pub fits: u64,
 }
 
@@ -36,32 +38,39 @@ pub struct CpuTicks {
     pub steal: u64,
 }
 
-/// Raises the soft limit on open files so that `streams` can be held, each with `each` descriptors.
+/// Raises the soft limit on open files so that so many connections can be held, each with `each` descriptors.
 ///
 /// # Errors
 /// The hard limit is too low.
-pub fn make_room(streams: u64, each: u64) -> Result<(), TooFewDescriptors> {
+pub fn make_room(connections: u64, each: u64, workers: u32) -> Result<(), TooFewDescriptors> {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
-    let needed = needed(streams, each);
+    let needed = connections.saturating_mul(each).saturating_add(reserve(workers));
     if needed > hard {
-        let fits = hard.saturating_sub(RESERVE) / each;
-        return Err(TooFewDescriptors { wanted: streams, limit: hard, each, fits });
+        let fits = hard.saturating_sub(reserve(workers)) / each;
+        return Err(TooFewDescriptors { wanted: connections, limit: hard, each, fits });
     }
     if needed > soft {
-        // Allowed up to the hard limit; where a system refuses all the same, connecting will say so, stream by stream.
+        // Allowed up to the hard limit; where a system refuses all the same, connecting will say so, start by start.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     Ok(())
 }
 
-/// How many streams, each with `each` descriptors, the machine can hold at most.
+/// How many connections, each with `each` descriptors, the machine can hold at most.
 #[must_use]
-pub fn room(each: u64) -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard.saturating_sub(RESERVE) / each)
+pub fn room(each: u64, workers: u32) -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard.saturating_sub(reserve(workers)) / each)
 }
 
-fn needed(streams: u64, each: u64) -> u64 {
-    streams.saturating_mul(each).saturating_add(RESERVE)
+/// How many descriptors are left beside so many connections; absent where the system does not tell.
+#[must_use]
+pub fn descriptors_left(connections: u64, each: u64, workers: u32) -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    Some(soft.saturating_sub(reserve(workers) + connections * each))
+}
+
+fn reserve(workers: u32) -> u64 {
+    RESERVE + u64::from(workers) * RESERVE_OF_WORKER
 }
 
 /// CPU time of the calling thread, in nanoseconds; 0 where the system does not tell.
@@ -121,10 +130,10 @@ mod tests {
 
     #[test]
     fn too_many_streams_are_refused_with_the_number_that_fits() {
-        let refused = make_room(u64::MAX / 4, 2).expect_err("no machine has as many");
-        assert_eq!(refused.fits, (refused.limit - RESERVE) / 2);
-        make_room(refused.fits, 2).expect("that is what fits");
+        let refused = make_room(u64::MAX / 4, 2, 2).expect_err("no machine has as many");
+        assert_eq!(refused.fits, (refused.limit - RESERVE - 2 * RESERVE_OF_WORKER) / 2);
+        make_room(refused.fits, 2, 2).expect("that is what fits");
         let told = TooFewDescriptors { wanted: 50_000, limit: 20_000, each: 2, fits: 9_968 };
-        insta::assert_snapshot!(told, @"hold 50000 streams at a time: the limit on open files is 20000, and each stream takes 2; lower -c to 9968, or raise the hard limit (ulimit -Hn)");
+        insta::assert_snapshot!(told, @"hold 50000 connections at a time: the limit on open files is 20000, and each connection takes 2; lower -c to 9968, or raise the hard limit (ulimit -Hn)");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -62,6 +63,11 @@ pub(super) fn parse(profile: &str) -> Profile {
 
 /// Runs a profile against its own `[mock]` in virtual time; `stops` are requests to end, at milliseconds of the run.
 pub(super) fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated {
+    simulate_with(profile, workers, stops, usize::MAX)
+}
+
+/// The same on a machine that has ports for so many connections.
+fn simulate_with(profile: &str, workers: u32, stops: &[u64], ports: usize) -> Simulated {
     let profile = parse(profile);
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
@@ -70,7 +76,7 @@ pub(super) fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated 
     let mut bundle = Bundle::create(folder.path(), "run", &manifest).expect("the folder is writable");
     let truth_path = folder.path().join("truth.csv");
     let truth = Logs::default().truth(Box::new(std::fs::File::create(&truth_path).expect("the folder is writable")));
-    let loaded = LocalSet::new().block_on(&runtime, load(&profile, workers, stops, &mut bundle, truth));
+    let loaded = LocalSet::new().block_on(&runtime, load(&profile, (workers, ports), stops, &mut bundle, truth));
     let (ended, left, clock) = loaded;
     manifest.origin_unix_ns = clock.wall_unix_ns();
     let mut rows = Vec::new();
@@ -94,7 +100,7 @@ fn truth_of(path: &Path) -> Vec<(u64, String, u64)> {
 
 async fn load(
     profile: &Profile,
-    workers: u32,
+    (workers, ports): (u32, usize),
     stops: &[u64],
     bundle: &mut Bundle,
     truth: Logs,
@@ -108,7 +114,11 @@ async fn load(
             tokio::task::spawn_local(mock::serve_pipe(pipe, Arc::clone(&agent)));
         }
     });
+    let made = AtomicUsize::new(0);
     let pipe = move || {
+        if made.fetch_add(1, Ordering::Relaxed) >= ports {
+            return Err(std::io::Error::from_raw_os_error(nix::libc::EADDRNOTAVAIL));
+        }
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         give.send(theirs).map_err(std::io::Error::other)?;
         Ok(ours)
@@ -162,6 +172,7 @@ fn manifest(profile: &Profile, workers: u32) -> Run {
         plimsoll: Build { version: "0".into(), revision: None },
         machine: Machine { system: "test".into(), kernel: None, cpu: None, cores: 1 },
         target: "mock".into(),
+        network: crate::runfile::network::Network::default(),
         why: profile.why.clone(),
         objectives: profile.objectives.iter().map(ToString::to_string).collect(),
         scenarios: Vec::new(),
@@ -565,4 +576,27 @@ fn parts_that_dont_add_up_make_a_run_invalid() {
     let readback = readback::sum_up(&run.bundle, &manifest(&profile, 1)).expect("it is whole");
     assert_eq!(readback.certificate.verdict, Verdict::Invalid);
     assert!(readback.warnings.contains(&Warning::PartsDiffer { count: 1 }), "{:?}", readback.warnings);
+}
+
+#[test]
+fn a_start_for_which_no_port_was_left_says_nothing_of_the_target() {
+    let profile = r#"
+        why = "a machine that has run out of ports"
+        load = { rate = 100, invocations = 20 }
+        target.connection = "new"
+        request.input.text = "Hello"
+    "#;
+    let run = simulate_with(profile, 1, &[], 18);
+    let ledger = &run.ended.ledger;
+    assert_eq!((ledger.of(Outcome::Completed), ledger.of(Outcome::NotStarted), ledger.planned), (18, 2, 20));
+    assert_eq!((run.ended.progress.started, run.ended.progress.in_flight), (18, 0));
+    let row = &run.rows.iter().find(|row| row.plan_index == 19).expect("a row for each");
+    assert_eq!((row.stamps.started_ns, row.stamps.intended_ns), (None, 190 * NS_PER_MS));
+    let certificate = &run.readback.certificate;
+    assert_eq!((certificate.measured.missed_by_sockets, certificate.measured.ledger_holds), (2, true));
+    let why = row.detail.as_deref().expect("it says why");
+    insta::assert_snapshot!(format!("{why}\n{}", certificate.reasons.last().expect("a reason")), @"
+    this machine had no port or descriptor left for its connection: Cannot assign requested address (os error 99)
+    2 starts found no port or descriptor left on this machine (90.0 % of the plan's were made; at the peak an unknown number of ports and an unknown number of descriptors were left): lower -c, let connections serve more than one invocation (target.connection), add addresses of this machine with --source, or raise net.ipv4.ip_local_port_range and ulimit -n
+    ");
 }

@@ -25,6 +25,8 @@ const MARKED_UNDER_TIMES: u64 = 100;
 pub const LIMIT_REACHED: &str = "the in-flight limit was reached";
 /// The same: the client.
 pub const CLIENT_LATE: &str = "its instant came, but the client did not get to it";
+/// The same: no connection could be made, for want of a port or a descriptor on this side. The cause stands behind it.
+pub const NO_SOCKET: &str = "this machine had no port or descriptor left for its connection";
 /// The same: the budget, which is no shortcoming of anybody's.
 pub const BUDGET_HELD: &str = "the budget held it up until the run ended";
 
@@ -70,6 +72,15 @@ pub struct SelfError {
     pub missed_by_limit: u64,
     /// Starts that the client did not get to.
     pub missed_by_client: u64,
+    /// Starts for whose connection this machine had no port or descriptor left.
+    #[serde(default)]
+    pub missed_by_sockets: u64,
+    /// Ports that were left when there were the most connections.
+    #[serde(default)]
+    pub ports_left: Option<u64>,
+    /// Descriptors that were left then.
+    #[serde(default)]
+    pub descriptors_left: Option<u64>,
     /// The smaller median of time to first chunk and time to finish, from intended.
     pub smaller_median_ns: Option<u64>,
     /// Each worker's share of a core.
@@ -122,6 +133,17 @@ pub enum Reason {
         /// How many the client did not get to.
         by_client: u64,
     },
+    /// This machine had no port or descriptor left.
+    SocketsShort {
+        /// For so many starts.
+        count: u64,
+        /// The share of the plan's starts that were made.
+        made: f64,
+        /// Ports that were left when there were the most connections.
+        ports_left: Option<u64>,
+        /// Descriptors that were left then.
+        descriptors_left: Option<u64>,
+    },
     /// The ledger does not add up.
     LedgerBroken,
     /// The run measured nothing of itself.
@@ -160,9 +182,18 @@ impl Certificate {
             let machine_cpu = measured.machine_cpu;
             reasons.push(Reason::Over { figure, p99_ns, limit_ns, busiest_worker, machine_cpu });
         }
-        if measured.starts_made < STARTS_MADE_MIN {
-            let invalid = measured.starts_made < STARTS_MADE_INVALID;
-            verdict = verdict.max(if invalid { Verdict::Invalid } else { Verdict::Degraded });
+        let missed = if measured.starts_made < STARTS_MADE_INVALID { Verdict::Invalid } else { Verdict::Degraded };
+        if measured.missed_by_sockets > 0 {
+            verdict = verdict.max(missed);
+            reasons.push(Reason::SocketsShort {
+                count: measured.missed_by_sockets,
+                made: measured.starts_made,
+                ports_left: measured.ports_left,
+                descriptors_left: measured.descriptors_left,
+            });
+        }
+        if measured.starts_made < STARTS_MADE_MIN && measured.missed_by_limit + measured.missed_by_client > 0 {
+            verdict = verdict.max(missed);
             reasons.push(Reason::StartsMissed {
                 made: measured.starts_made,
                 by_limit: measured.missed_by_limit,
@@ -238,6 +269,18 @@ impl fmt::Display for Reason {
                 }
                 Ok(())
             }
+            Self::SocketsShort { count, made, ports_left, descriptors_left } => {
+                let left = |left: &Option<u64>| {
+                    left.map_or_else(|| "an unknown number of".to_owned(), |left| left.to_string())
+                };
+                write!(
+                    out,
+                    "{count} starts found no port or descriptor left on this machine ({:.1} % of the plan's were made; at the peak {} ports and {} descriptors were left): lower -c, let connections serve more than one invocation (target.connection), add addresses of this machine with --source, or raise net.ipv4.ip_local_port_range and ulimit -n",
+                    made * 100.0,
+                    left(ports_left),
+                    left(descriptors_left)
+                )
+            }
             Self::LedgerBroken => write!(out, "the ledger does not add up: please report this"),
             Self::NothingMeasured => write!(out, "nothing was started, so nothing is known of the harness's own error"),
         }
@@ -258,6 +301,9 @@ mod tests {
             starts_made: 1.0,
             missed_by_limit: 0,
             missed_by_client: 0,
+            missed_by_sockets: 0,
+            ports_left: Some(28_000),
+            descriptors_left: Some(19_000),
             smaller_median_ns: Some(250 * NS_PER_MS),
             worker_cpu: vec![0.2, 0.97],
             machine_cpu: Some(0.4),
@@ -290,7 +336,17 @@ mod tests {
             assert_eq!(at(change, limit * 10 + 1), Verdict::Invalid);
         }
         for (made, verdict) in [(0.99, Verdict::Trusted), (0.95, Verdict::Degraded), (0.89, Verdict::Invalid)] {
-            assert_eq!(Certificate::judge(SelfError { starts_made: made, ..good() }).verdict, verdict, "{made}");
+            assert_eq!(
+                Certificate::judge(SelfError { starts_made: made, missed_by_client: 1, ..good() }).verdict,
+                verdict,
+                "{made}"
+            );
+        }
+        // One start for which nothing was left is one too many, as it says nothing of the target.
+        for (made, verdict) in [(0.999, Verdict::Degraded), (0.89, Verdict::Invalid)] {
+            let measured = SelfError { starts_made: made, missed_by_sockets: 1, ..good() };
+            let judged = Certificate::judge(measured);
+            assert_eq!((judged.verdict, judged.reasons.len()), (verdict, 1), "{made}");
         }
         assert_eq!(Certificate::judge(SelfError { ledger_holds: false, ..good() }).verdict, Verdict::Invalid);
     }
@@ -302,11 +358,14 @@ mod tests {
             starts_made: 0.5,
             missed_by_limit: 70,
             missed_by_client: 2,
+            missed_by_sockets: 3,
+            descriptors_left: None,
             ..good()
         };
         let told: Vec<_> = Certificate::judge(measured).reasons.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @"
         start lag p99 is 40.0ms, over 2.50ms (a worker was busy 97 %): lower -c, or add cores
+        3 starts found no port or descriptor left on this machine (50.0 % of the plan's were made; at the peak 28000 ports and an unknown number of descriptors were left): lower -c, let connections serve more than one invocation (target.connection), add addresses of this machine with --source, or raise net.ipv4.ip_local_port_range and ulimit -n
         only 50.0 % of the plan's starts were made; 70 met the in-flight limit: raise it, or lower the rate; 2 the client did not get to: lower the rate, or add cores
         ");
     }

@@ -16,7 +16,7 @@ pub struct Stamps {
     pub intended_ns: u64,
     /// When the worker took it up; absent when it was never started.
     pub started_ns: Option<u64>,
-    /// The name was resolved (new connection only).
+    /// The name was resolved, where that was a part of the connection: a run looks it up once, before its load.
     pub dns_done_ns: Option<u64>,
     /// TCP stood (new connection only).
     pub connected_ns: Option<u64>,
@@ -211,6 +211,14 @@ impl Record {
             tokens: Tokens::default(),
             conduct: Conduct::default(),
         }
+    }
+
+    /// The same start, as of one that could not be made after all: the client had nothing to make it with.
+    #[must_use]
+    pub fn unmade(self) -> Self {
+        let Stamps { intended_ns, last_known_ns, .. } = self.stamps;
+        let stamps = Stamps { intended_ns, last_known_ns, ..Stamps::default() };
+        Self { stamps, reused: None, parts: PartTimes::default(), ..self }
     }
 
     /// From the start to `finished`, or to the last known instant when it did not finish, in nanoseconds; 0 when it

@@ -119,9 +119,9 @@ impl Tracker {
     }
 
     /// The phases of a new connection, in nanoseconds.
-    pub fn connected(&mut self, dns_done_ns: Option<u64>, connected_ns: Option<u64>, tls_done_ns: Option<u64>) {
+    pub fn connected(&mut self, connected_ns: Option<u64>, tls_done_ns: Option<u64>) {
         let stamps = &mut self.record.stamps;
-        (stamps.dns_done_ns, stamps.connected_ns, stamps.tls_done_ns) = (dns_done_ns, connected_ns, tls_done_ns);
+        (stamps.connected_ns, stamps.tls_done_ns) = (connected_ns, tls_done_ns);
     }
 
     /// Whether the connection had served an invocation before.

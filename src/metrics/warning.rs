@@ -100,6 +100,13 @@ pub enum Warning {
         /// Why the others were not.
         why: Option<String>,
     },
+    /// So many connections between two addresses that each new one had to look long for a port.
+    PortsScarce {
+        /// The most that there were at a time.
+        connections: u64,
+        /// How many there can be without that.
+        easily: u64,
+    },
     /// Events of tasks that are not the invocation's own.
     ForeignEvents {
         /// How many.
@@ -215,6 +222,10 @@ impl Warning {
                 "{count} answers with status 429 held all starts up, for {} in all: the target's rate limit set the pace",
                 Human(*held_ns)
             ),
+            Self::PortsScarce { connections, easily } => write!(
+                out,
+                "there were {connections} connections at a time, and over {easily} the system looks up to 1 ms for a free port, in which a worker does nothing else: spread them over more addresses of this machine with --source"
+            ),
             Self::TasksLeft { left, stopped, why } => {
                 write!(out, "{} of {left} tasks that the run left behind were not stopped", left - stopped)?;
                 match why {
@@ -241,6 +252,7 @@ mod tests {
             Warning::HeldUp { count: 12 },
             Warning::BudgetSpent { spent: BudgetPart::Invocations(500) },
             Warning::Braked { count: 2, held_ns: 31_000_000_000 },
+            Warning::PortsScarce { connections: 20_000, easily: 12_704 },
             Warning::TasksLeft { left: 5, stopped: 3, why: Some("status 404".into()) },
             Warning::TasksLeft { left: 5, stopped: 0, why: None },
         ]
@@ -253,6 +265,7 @@ mod tests {
         12 starts had to wait for a limit of the run's own (in flight, or the budget's rate or brake): their times from the intended start include that wait, and the load was not fully open
         the run was stopped by budget.invocations = 500: these are the numbers of what it had done by then
         2 answers with status 429 held all starts up, for 31.0s in all: the target's rate limit set the pace
+        there were 20000 connections at a time, and over 12704 the system looks up to 1 ms for a free port, in which a worker does nothing else: spread them over more addresses of this machine with --source
         2 of 5 tasks that the run left behind were not stopped (status 404): they may go on at the agent, and cost
         5 of 5 tasks that the run left behind were not stopped (target.stop_tasks = false): they may go on at the agent, and cost
         ");

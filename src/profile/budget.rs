@@ -1,6 +1,6 @@
 //! What a run may cost at most, and whether a target may be loaded without saying so.
 
-use super::{Fault, Place, Problem, Problems, Profile};
+use super::{Fault, Problem, Problems, Profile};
 use crate::units::Rate;
 
 /// What a run may cost at most; it is stopped there.
@@ -26,8 +26,7 @@ impl Profile {
     /// # Errors
     /// The target is somebody's, and nobody has said how much may be sent there.
     pub fn permits_load(&self) -> Result<(), Problems> {
-        let Place::Url(url) = &self.target.place else { return Ok(()) };
-        if self.budget.is_explicit || super::wire::is_here(url) {
+        if self.budget.is_explicit || self.target.is_here() {
             return Ok(());
         }
         let remedy = "a target that is not this machine is loaded only within a budget: set invocations or duration, and in_flight, in [budget], or give -c with -n or -z";

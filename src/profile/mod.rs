@@ -14,6 +14,7 @@ use crate::seed::Seed;
 pub mod budget;
 pub mod conversation;
 pub mod load;
+pub mod network;
 pub mod plan;
 pub mod reference;
 pub mod script;
@@ -22,6 +23,7 @@ pub mod wire;
 pub use budget::Budget;
 pub use conversation::{Feed, HangUp, Order, Prompt, Slow, Turn, User};
 pub use load::{Load, Model, Overflow};
+pub use network::{Connection, Proxy, Resolve};
 pub use plan::{Plan, Planned};
 pub use wire::{Fault, Origin, Override, Problem, Problems};
 
@@ -119,12 +121,31 @@ pub struct Target {
     pub headers: Vec<(String, String)>,
     /// Where the API key is read from.
     pub key: KeySource,
-    /// Whether connections serve more than one invocation.
+    /// How many invocations a connection serves.
     pub connection: Connection,
+    /// Addresses that stand for names, in place of looking them up.
+    pub resolve: Vec<Resolve>,
+    /// The addresses of this machine that connections come from, in turn; the system's choice when there are none.
+    pub sources: Vec<IpAddr>,
+    /// What connections are tunnelled through.
+    pub proxy: Option<Proxy>,
     /// Whether tasks that the run leaves behind are stopped.
     pub stop_tasks: bool,
     /// Puts the run id and plan index into `payload_extension`, so that a run is found in the agent's own logs.
     pub tag: bool,
+}
+
+impl Target {
+    /// Whether the target is this machine, and nothing on the way to it is another one.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        let here = match &self.place {
+            Place::Mock => true,
+            Place::Url(url) => wire::is_here(url),
+        };
+        let addresses = self.resolve.iter().flat_map(|resolve| &resolve.addresses);
+        here && self.proxy.as_ref().is_none_or(Proxy::is_here) && addresses.into_iter().all(IpAddr::is_loopback)
+    }
 }
 
 /// Where the target is.
@@ -145,15 +166,6 @@ pub enum Http {
     Http1,
     /// HTTP/2 only, in the clear by prior knowledge.
     Http2,
-}
-
-/// Whether connections serve more than one invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
-    /// A connection is used again once its response ended.
-    Reuse,
-    /// Each invocation makes a connection of its own.
-    New,
 }
 
 /// Where the API key is read from: never a flag, never the profile itself.

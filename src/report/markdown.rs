@@ -248,6 +248,7 @@ fn write_certificate(run: &Run, certificate: &Certificate, out: &mut impl Write)
         ArrivalClock::User => "user space, right after the read",
     };
     let workers: Vec<_> = measured.worker_cpu.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
+    let left = |left: Option<u64>| left.map_or_else(|| "unknown".to_owned(), |left| left.to_string());
     let or_unknown = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), share);
     let mut table = Table::new(["measured of itself", "value"]);
     for (name, value) in [
@@ -258,6 +259,8 @@ fn write_certificate(run: &Run, certificate: &Certificate, out: &mut impl Write)
         ("client lag p99", time(measured.client_lag_ns_p99)),
         ("events in shared reads", share(measured.shared_reads)),
         ("starts made", share(measured.starts_made)),
+        ("ports left", left(measured.ports_left)),
+        ("descriptors left", left(measured.descriptors_left)),
         ("CPU of each worker", workers.join(", ")),
         ("CPU of the machine", or_unknown(measured.machine_cpu)),
         ("stolen by the hypervisor", or_unknown(measured.steal)),

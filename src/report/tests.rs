@@ -10,6 +10,7 @@ use crate::metrics::digest::{Digest, Key};
 use crate::metrics::server::{Account, ClockOffset, ServerView, Span};
 use crate::metrics::{Certificate, Metric, Outcome, PartTimes, Record, Summary, ToolTime, Warning};
 use crate::runfile::intervals::Interval;
+use crate::runfile::network::Network;
 use crate::runfile::run::{Build, Machine, VERSION};
 use crate::runfile::{Run, Status};
 use crate::stats::Histogram;
@@ -109,6 +110,9 @@ fn certificate() -> Certificate {
         starts_made: 1.0,
         missed_by_limit: 0,
         missed_by_client: 0,
+        missed_by_sockets: 0,
+        ports_left: Some(28_000),
+        descriptors_left: None,
         smaller_median_ns: Some(250 * NS_PER_MS),
         worker_cpu: vec![0.12, 0.91],
         machine_cpu: Some(0.5),
@@ -128,6 +132,7 @@ fn run() -> Run {
         plimsoll: Build { version: "0.0.0".into(), revision: Some("0123456789ab".into()) },
         machine: Machine { system: "linux-x86_64".into(), kernel: Some("6.1".into()), cpu: None, cores: 2 },
         target: "http://127.0.0.1:8080".into(),
+        network: Network::default(),
         why: "A made-up run, to look at".into(),
         objectives: Vec::new(),
         scenarios: Vec::new(),
@@ -347,6 +352,8 @@ fn the_report_has_every_number_with_its_definition() {
     | client lag p99 | 310µs |
     | events in shared reads | 7.1 % |
     | starts made | 100 % |
+    | ports left | 28000 |
+    | descriptors left | unknown |
     | CPU of each worker | 12 %, 91 % |
     | CPU of the machine | 50 % |
     | stolen by the hypervisor | 0 % |

@@ -9,6 +9,7 @@ pub mod hlog;
 pub mod intervals;
 pub mod invocations;
 pub mod merge;
+pub mod network;
 pub mod readback;
 pub mod run;
 pub mod table;

@@ -13,7 +13,7 @@ use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
 use super::intervals::{self, Interval};
 use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run, table};
-use crate::metrics::certificate::{ArrivalClock, CLIENT_LATE, LIMIT_REACHED, SelfError};
+use crate::metrics::certificate::{ArrivalClock, CLIENT_LATE, LIMIT_REACHED, NO_SOCKET, SelfError};
 use crate::metrics::digest::{Digest, Key};
 use crate::metrics::objective::NotAnObjective;
 use crate::metrics::server::Observed;
@@ -159,6 +159,7 @@ struct Facts {
     odd_parts: u64,
     missed_by_limit: u64,
     missed_by_client: u64,
+    missed_by_sockets: u64,
     held_up: u64,
 }
 
@@ -175,6 +176,8 @@ impl Facts {
             let is = |why: &str| u64::from(record.detail.as_deref() == Some(why));
             self.missed_by_limit += is(LIMIT_REACHED);
             self.missed_by_client += is(CLIENT_LATE);
+            let no_socket = record.detail.as_deref().is_some_and(|why| why.starts_with(NO_SOCKET));
+            self.missed_by_sockets += u64::from(no_socket);
         }
         if record.outcome == Outcome::NotStarted {
             return;
@@ -262,6 +265,10 @@ fn own_limits(harness: &Harness, warnings: &mut Vec<Warning>) {
     if harness.holds > 0 {
         warnings.push(Warning::Braked { count: harness.holds, held_ns: harness.held_ns });
     }
+    let sockets = &harness.sockets;
+    if let Some(from) = sockets.ports_scarce_from.filter(|from| sockets.connections_max > *from) {
+        warnings.push(Warning::PortsScarce { connections: sockets.connections_max, easily: from });
+    }
     let left = &harness.tasks;
     if left.left > left.stopped {
         warnings.push(Warning::TasksLeft { left: left.left, stopped: left.stopped, why: left.why.clone() });
@@ -313,8 +320,9 @@ impl OwnFigures {
 
 fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool, facts: &Facts) -> SelfError {
     let (totals, ledger) = (&summary.overall().totals, &summary.overall().ledger);
-    let due = ledger.started() + facts.missed_by_limit + facts.missed_by_client;
+    let due = ledger.started() + facts.missed_by_limit + facts.missed_by_client + facts.missed_by_sockets;
     let harness = run.harness.as_ref();
+    let sockets = harness.map(|harness| harness.sockets).unwrap_or_default();
     SelfError {
         arrival_clock: harness.map_or(ArrivalClock::User, |harness| harness.stamps.clock),
         stamp_error_ns_p99: own.stamp_error_ns_p99,
@@ -324,6 +332,9 @@ fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool
         starts_made: if due == 0 { 1.0 } else { ledger.started() as f64 / due as f64 },
         missed_by_limit: facts.missed_by_limit,
         missed_by_client: facts.missed_by_client,
+        missed_by_sockets: facts.missed_by_sockets,
+        ports_left: sockets.ports_left,
+        descriptors_left: sockets.descriptors_left,
         smaller_median_ns: own.smaller_median_ns,
         worker_cpu: harness.map_or_else(Vec::new, |harness| harness.worker_cpu.clone()),
         machine_cpu: harness.and_then(|harness| harness.machine_cpu),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::network::{Network, Sockets};
 use super::readback::Readback;
 use crate::metrics::certificate::{ArrivalClock, Certificate};
 use crate::metrics::summary::Summary;
@@ -68,6 +69,9 @@ pub struct Run {
     pub machine: Machine,
     /// What was loaded: the base URL, or `mock`.
     pub target: String,
+    /// The way there; that of a bundle from before it was kept is not known.
+    #[serde(default)]
+    pub network: Network,
     /// Why the workload exists.
     pub why: String,
     /// What must hold of the run.
@@ -188,6 +192,9 @@ pub struct Harness {
     pub held_ns: u64,
     /// Tasks that were left behind.
     pub tasks: LeftTasks,
+    /// What the connections took of the machine.
+    #[serde(default)]
+    pub sockets: Sockets,
     /// What the arrival stamps are worth.
     pub stamps: Stamps,
 }

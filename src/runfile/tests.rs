@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
 use super::intervals::Interval;
+use super::network::{Network, Sockets};
 use super::run::{Build, Harness, LeftTasks, Machine, Stamps, VERSION};
 use super::verify::verify;
 use super::{Bundle, Run, Status, hlog, intervals, invocations, merge, readback, run};
@@ -77,6 +78,7 @@ pub(super) fn manifest(id: &str, origin_unix_ns: u64) -> Run {
         plimsoll: Build { version: "0.0.0".to_owned(), revision: None },
         machine: Machine { system: "linux-x86_64".to_owned(), kernel: None, cpu: None, cores: 2 },
         target: "mock".to_owned(),
+        network: Network::default(),
         why: "made up".to_owned(),
         objectives: vec!["ttfc p50 < 1s".to_owned()],
         scenarios: Vec::new(),
@@ -155,6 +157,7 @@ fn harness(all: &[Ended], end_ns: u64) -> Harness {
         holds: 0,
         held_ns: 0,
         tasks: LeftTasks::default(),
+        sockets: Sockets::default(),
         stamps: Stamps {
             clock: ArrivalClock::Kernel,
             kernel_reads: 9,
@@ -438,5 +441,5 @@ fn another_version_is_refused_with_what_reads_it_and_this_one_is_read_back_whole
     read run.json: it is of version 0, and this plimsoll reads version 1; use the one that wrote it (0.0.0)
     read run.json: it is of version 2, and this plimsoll reads version 1; use the one that wrote it (0.0.0)
     ");
-    insta::assert_snapshot!(Run::read(&text[..400]).expect_err("cut off"), @"read run.json: EOF while parsing a string at line 23 column 6");
+    insta::assert_snapshot!(Run::read(&text[..400]).expect_err("cut off"), @"read run.json: EOF while parsing a string at line 22 column 10");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use plimsoll::client::{Base, Client, Dialer, Seen, Stamper, Template};
+use plimsoll::client::{Base, Client, Dialer, Route, Seen, Stamper, Template};
 use plimsoll::clock::{self, Clock};
 use plimsoll::metrics::Outcome;
 use plimsoll::metrics::tracker::Start;
@@ -26,10 +26,12 @@ pub fn run(workload: Workload, port: u16) {
     let base = Base::parse(&format!("http://127.0.0.1:{port}")).expect("a URL");
     let template = Template::new(base.clone(), &profile.target, None, profile.request.to_json(), "run", false);
     let clock = Clock::start();
-    let client = Client::new(&profile, Dialer::Tcp { base, tls: None }, template, clock);
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = clock::watch_turns(builder.enable_all()).build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
+        let route = Route::settle(&base, &profile.target, workload.streams as u64, clock).await.expect("ports enough");
+        let dialer = Dialer::Tcp { base, route: Arc::new(route), tls: None };
+        let client = Client::new(&profile, dialer, template, clock);
         let stamper = Stamper::new(clock);
         let variant = Arc::from("base");
         for number in 0..workload.streams {

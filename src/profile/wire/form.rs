@@ -8,6 +8,7 @@ use super::document::{self, Node, Value};
 use super::keys::{self, Default, KEYS, Key};
 use super::kind::{Checked, Kind};
 use super::problem::{Fault, Origin, Problem};
+use crate::profile::Proxy;
 use crate::profile::script::Distribution;
 use crate::units::Rate;
 
@@ -202,6 +203,14 @@ impl Form {
         self.value(shown) == Some(Checked::Flag(true))
     }
 
+    /// A proxy.
+    pub(super) fn proxy(&self, shown: &str) -> Option<Proxy> {
+        match self.value(shown)? {
+            Checked::Proxy(proxy) => Some(proxy),
+            _ => None,
+        }
+    }
+
     /// The headers in their order.
     pub(super) fn headers(&self, shown: &str) -> Vec<(String, String)> {
         match self.value(shown) {
@@ -311,6 +320,7 @@ fn json(value: &Checked) -> Json {
         Checked::Number(number) => Json::from(*number),
         Checked::Amount(amount) => Json::from(*amount),
         Checked::Flag(flag) => Json::from(*flag),
+        Checked::Proxy(proxy) => Json::from(proxy.to_string()),
         Checked::Json(json) => json.clone(),
         Checked::Spread(distribution) => distribution.to_json(),
         Checked::Numbers(numbers) => Json::from(numbers.as_slice()),

@@ -59,7 +59,10 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("target.headers", Kind::Headers, Default::Value("{}"), "Further headers of each invocation."),
     key("target.key_env", Kind::Variable, Default::Value("\"XPANDER_API_KEY\""), "The environment variable that holds the API key."),
     key("target.key_file", Kind::Path, Default::Absent("`key_env` is read"), "A file that holds the API key and nothing else."),
-    key("target.connection", Kind::OneOf(&["reuse", "new"]), Default::Value("\"reuse\""), "Whether connections serve more than one invocation."),
+    key("target.connection", Kind::WordOrCount { words: &["reuse", "new"], min: 1, max: 1_000_000_000 }, Default::Value("\"reuse\""), "How many invocations a connection serves: as many as it stands for, one, or so many."),
+    key("target.resolve", Kind::Texts, Default::Value("[]"), "Addresses that stand for names, as in curl (`--resolve`): `\"api.example:443:10.0.0.7\"`. TLS still checks the name."),
+    key("target.source", Kind::Texts, Default::Absent("the system chooses; for a target on this machine, as many of `127.0.0.*` as the ports call for"), "Addresses of this machine that connections come from, in turn (`--source`)."),
+    key("target.proxy", Kind::Proxy, Default::Absent("none; the environment's is never used"), "A proxy that every connection is tunnelled through by `CONNECT` (`--proxy`): `\"http://user:password@proxy:3128\"`."),
     key("target.stop_tasks", Kind::Flag, Default::Value("true"), "Tasks that the run leaves behind (cut, abandoned) are stopped by Stop Task."),
     key("target.tag", Kind::Flag, Default::Value("false"), "Puts run id and plan index into `payload_extension`, so that a run is found in the agent's own logs."),
 

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::document::{Node, Value};
 use super::problem::Fault;
 use super::{spread, url};
+use crate::profile::Proxy;
 use crate::profile::script::Distribution;
 use crate::units::{self, Rate};
 
@@ -26,6 +27,10 @@ pub(in crate::profile) enum Kind {
     Url,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// One of these words, or a whole number within these bounds.
+    WordOrCount { words: &'static [&'static str], min: u64, max: u64 },
+    /// An HTTP proxy, whose text may hold a password.
+    Proxy,
     /// `true` or `false`.
     Flag,
     /// A whole number within these bounds.
@@ -70,6 +75,7 @@ pub(super) enum Checked {
     Number(u64),
     Amount(f64),
     Flag(bool),
+    Proxy(Proxy),
     Json(Json),
     Headers(Vec<(String, String)>),
     Spread(Distribution),
@@ -119,6 +125,10 @@ impl Kind {
                 let words: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
                 format!("one of {}", words.join(", "))
             }
+            Self::WordOrCount { words, min, max } => {
+                format!("{}, or a whole number from {min} to {max}", Self::OneOf(words).expected())
+            }
+            Self::Proxy => "an HTTP proxy such as \"http://proxy:3128\" or \"http://user:password@proxy:3128\"".into(),
             Self::Flag => "true or false".into(),
             Self::Count { min, max: u64::MAX } => format!("a whole number of at least {min}"),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
@@ -162,8 +172,9 @@ impl Kind {
             Self::Text | Self::Filled | Self::Variable => "text".into(),
             Self::Name => "name".into(),
             Self::Path => "path".into(),
-            Self::Url => "URL".into(),
+            Self::Url | Self::Proxy => "URL".into(),
             Self::OneOf(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
+            Self::WordOrCount { words, .. } => format!("{}, integer", Self::OneOf(words).word()),
             Self::Flag => "boolean".into(),
             Self::Count { .. } => "integer".into(),
             Self::Duration { .. } => "duration".into(),
@@ -186,7 +197,14 @@ impl Kind {
     pub(super) fn is_text(self) -> bool {
         matches!(
             self,
-            Self::Text | Self::Filled | Self::Name | Self::Variable | Self::Path | Self::Url | Self::OneOf(_)
+            Self::Text
+                | Self::Filled
+                | Self::Name
+                | Self::Variable
+                | Self::Path
+                | Self::Url
+                | Self::Proxy
+                | Self::OneOf(_)
         )
     }
 
@@ -196,6 +214,11 @@ impl Kind {
         match self {
             Self::Headers => headers(node).map(Checked::Headers),
             Self::Variable => self.variable(node),
+            Self::Proxy => self.proxy(node),
+            Self::WordOrCount { words, min, max } => {
+                let count = || Self::Count { min, max }.plain(node);
+                Self::OneOf(words).word_like(node).or_else(count).ok_or_else(refuse)
+            }
             Self::Url => url::base(text(node).ok_or_else(refuse)?).map(Checked::Text),
             Self::Json | Self::JsonList => self.json(node).ok_or_else(refuse),
             Self::Times => spread::times(node).map(Checked::Spread).map_err(|fault| fault.unwrap_or_else(refuse)),
@@ -231,6 +254,12 @@ impl Kind {
             Some(name) if is_variable(name) => Ok(Checked::Text(name.to_owned())),
             _ => Err(Fault::Hidden { expected: self.expected() }),
         }
+    }
+
+    /// Not shown when refused: it may hold a password.
+    fn proxy(self, node: &Node) -> Result<Checked, Fault> {
+        let proxy = text(node).and_then(Proxy::parse);
+        proxy.map(Checked::Proxy).ok_or_else(|| Fault::Hidden { expected: self.expected() })
     }
 
     fn plain(self, node: &Node) -> Option<Checked> {

@@ -1,11 +1,12 @@
 //! `[target]`: what is loaded, and how it is reached.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::form::Form;
 use super::problem::{Fault, Origin};
 use super::url::MOCK;
-use crate::profile::{Connection, Http, KeySource, Place, Target};
+use crate::profile::{Connection, Http, KeySource, Place, Resolve, Target};
 
 /// The agent that the embedded mock plays when none is named.
 pub const MOCK_AGENT: &str = "mock-agent";
@@ -29,14 +30,48 @@ pub(super) fn read(form: &mut Form) -> Target {
         cacert: form.text("target.cacert").map(PathBuf::from),
         headers: form.headers("target.headers"),
         key: key(form),
-        connection: match form.text("target.connection").as_deref() {
-            Some("new") => Connection::New,
-            _ => Connection::Reuse,
-        },
+        connection: connection(form),
+        resolve: list(
+            form,
+            "target.resolve",
+            "HOST:PORT:ADDRESS, such as \"api.example:443:10.0.0.7\"",
+            Resolve::parse,
+        ),
+        sources: list(form, "target.source", "addresses of this machine, such as \"10.0.0.5\"", source),
+        proxy: form.proxy("target.proxy"),
         stop_tasks: form.flag("target.stop_tasks"),
         tag: form.flag("target.tag"),
         place,
     }
+}
+
+fn connection(form: &Form) -> Connection {
+    match (form.number("target.connection"), form.text("target.connection").as_deref()) {
+        (Some(count), _) => Connection::Times(count),
+        (_, Some("new")) => Connection::NEW,
+        _ => Connection::Reuse,
+    }
+}
+
+/// A list of texts, each of a form of its own.
+fn list<T>(form: &mut Form, key: &str, expected: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+    let mut items = Vec::new();
+    for text in form.texts(key) {
+        match read(&text) {
+            Some(item) => items.push(item),
+            None => {
+                let origin = form.origin(key).cloned();
+                let fault = Fault::Expected { expected: expected.to_owned(), found: format!("{text:?}") };
+                form.report(origin.as_ref(), key, fault);
+            }
+        }
+    }
+    items
+}
+
+/// An address that a connection can come from.
+fn source(text: &str) -> Option<IpAddr> {
+    text.parse().ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
 }
 
 fn agent_id(form: &mut Form, place: &Place) -> String {

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::bundle::{self, Bundle, INVOCATIONS};
 use super::difference::{Difference, differences};
+use super::network::Sockets;
 use super::run::{Harness, LeftTasks, Part, Stamps};
 use super::{Run, Status, hlog, invocations, readback, table};
 use crate::agent::Times;
@@ -229,6 +230,18 @@ fn parts(source: &Source) -> Vec<Part> {
     run.parts.iter().map(moved).collect()
 }
 
+/// Each part had a machine, or a time, of its own: of what was left, the least.
+fn sockets(sources: &[Source]) -> Sockets {
+    let all = || sources.iter().map(|source| source.harness.sockets);
+    let least = |of: fn(Sockets) -> Option<u64>| all().filter_map(of).min();
+    Sockets {
+        connections_max: all().map(|one| one.connections_max).max().unwrap_or_default(),
+        ports_left: least(|one| one.ports_left),
+        ports_scarce_from: least(|one| one.ports_scarce_from),
+        descriptors_left: least(|one| one.descriptors_left),
+    }
+}
+
 /// Sums of what adds up; of shares, the worst.
 fn harness(sources: &[Source]) -> Harness {
     let all = || sources.iter().map(|source| &source.harness);
@@ -254,6 +267,7 @@ fn harness(sources: &[Source]) -> Harness {
             stopped: sum(|one| one.tasks.stopped),
             why: all().find_map(|one| one.tasks.why.clone()),
         },
+        sockets: sockets(sources),
         stamps: Stamps {
             // One part's stamps of user space are enough for the whole to be no better.
             clock: match all().all(|one| one.stamps.clock == ArrivalClock::Kernel) {
