@@ -63,6 +63,10 @@ pub struct RunArgs {
     /// Write every event down too, as events.csv, or compressed: --events=gz, --events=zst.
     #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "csv")]
     pub events: Option<EventFormat>,
+    /// Write the plan that is run to this file, as lines of JSON that --replay reads: what is planned, or of a closed
+    /// load that only its duration ends, the conversations that were taken up.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
     /// No progress; the report alone.
     #[arg(long)]
     pub quiet: bool,
@@ -201,7 +205,7 @@ pub struct MockArgs {
 /// A profile and what overrides it.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
-    /// A profile's file, or a built-in one: quickstart (when absent), chat, tools, open, soak.
+    /// A profile's file, or a built-in one: quickstart (when absent), chat, tools, mixed, open, soak.
     pub profile: Option<PathBuf>,
     /// Base URL of the agents' API, such as https://api.xpander.ai.
     #[arg(long)]
@@ -221,7 +225,7 @@ pub struct ProfileArgs {
     /// Open load: conversations begun a second, whatever the answers do (50, 0.5, 90/m).
     #[arg(short = 'q', long, value_name = "RATE")]
     pub rate: Option<String>,
-    /// Make the starts of this plan again, which `check --plan` has written.
+    /// Make the starts of this plan again, which --plan has written.
     #[arg(long, value_name = "FILE")]
     pub replay: Option<String>,
     /// A further header, as in curl: 'Name: value'.

@@ -347,7 +347,7 @@ fn what_can_not_be_run_is_said_with_its_remedy() {
     error: flag -H: target.headers: an API key does not belong here: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)
     error: --set: target.api_key: an API key does not belong here: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)
     error: --set: limits.idle: 2s can never be reached within limits.total = 1s; lower this limit or raise limits.total
-    error: failed to read the profile no-such-profile.toml: expected a TOML file, or one of the built-in profiles quickstart, chat, tools, open, soak: No such file or directory (os error 2)
+    error: failed to read the profile no-such-profile.toml: expected a TOML file, or one of the built-in profiles quickstart, chat, tools, mixed, open, soak: No such file or directory (os error 2)
     error: failed to find a run in /nowhere: there is no run.json; name a run's folder, such as reports/…
     "#);
 }

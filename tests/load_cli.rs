@@ -84,6 +84,35 @@ fn a_plan_that_was_written_is_replayed_by_another_run() {
 }
 
 #[test]
+fn a_run_writes_its_own_plan_and_another_makes_the_same_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.jsonl");
+    let plan = path.to_str().unwrap();
+    let scenarios = "scenario=[{ name = \"ask\", weight = 3, turn = [{ prompt = \"When?\" }] },\
+                     { name = \"talk\", turn = [{ prompt = \"Hello\" }, { prompt = \"Bye\" }] }]";
+    let mixed = folder.path().join("mixed.toml");
+    fs::write(&mixed, format!("why = \"a test\"\n{scenarios}\n")).unwrap();
+    let mixed = mixed.to_str().unwrap();
+    let places = |rows: &[Vec<String>]| rows.iter().map(|row| (row[0].clone(), row[5].clone())).collect::<Vec<_>>();
+    for end in [["-n", "24"], ["-z", "300ms"]] {
+        let (ended, first, first_rows) = run(&[&[mixed, "-c", "3", "--plan", plan], &end[..]].concat());
+        assert!(matches!(ended.status.code(), Some(0 | 8)), "{}", text(&ended.stderr));
+        let (_, second, second_rows) = run(&[mixed, "-c", "3", "--replay", plan]);
+        if end[0] == "-n" {
+            assert_eq!(first["plan_hash"], second["plan_hash"], "it is the whole plan");
+            assert_eq!(places(&first_rows), places(&second_rows));
+        }
+        // What ended with its time made its last starts or did not; the replay makes them all.
+        assert!(places(&first_rows).iter().all(|start| places(&second_rows).contains(start)), "{end:?}");
+        assert!(second_rows.len() - first_rows.len() <= 3 * 2, "{} and {}", first_rows.len(), second_rows.len());
+        assert_eq!(first["scenarios"][0]["name"], "ask");
+    }
+    let nowhere = folder.path().join("no/such/plan.jsonl");
+    let refused = output(&["run", mixed, "-n", "1", "--out", plan, "--plan", nowhere.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(9), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn the_budget_stops_the_run_with_code_5_and_every_planned_start_has_its_row() {
     let (ended, run, rows) = run(&["-c", "2", "-n", "20", "--set", "budget.invocations=7"]);
     assert_eq!(ended.status.code(), Some(5), "{}", text(&ended.stderr));

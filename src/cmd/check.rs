@@ -1,20 +1,17 @@
 //! `plimsoll check`: validates a profile and says what it would do; sends nothing.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
 
+use super::plan::{PlanFile, WRITTEN_MAX};
 use crate::pacer::Pacer;
-use crate::profile::{Load, Model, Overflow, Place, Plan, Profile};
+use crate::profile::{Load, Model, Overflow, Place, Plan, Profile, Scenario};
 use crate::units::{Human, HumanBytes};
 
 /// How many planned starts are looked at for what an average one sends.
 const SAMPLE: u64 = 1_000;
-
-/// The most starts of a plan without an end that are written to a file.
-const WRITTEN_MAX: u64 = 100_000;
 
 /// Prints what the profile plans, and writes its plan to `file`.
 ///
@@ -25,10 +22,8 @@ pub fn run(profile: &Profile, file: Option<&Path>, out: &mut impl Write) -> anyh
     let plan = Plan::new(profile);
     show(profile, &plan, out)?;
     if let Some(path) = file {
-        let name = path.display();
-        let file = File::create(path).with_context(|| format!("failed to create the plan's file {name}"))?;
-        let count = plan.planned().unwrap_or(WRITTEN_MAX);
-        plan.write(count, &mut BufWriter::new(file)).with_context(|| format!("failed to write the plan to {name}"))?;
+        let starts = plan.planned().unwrap_or(WRITTEN_MAX);
+        PlanFile::create(path).and_then(|file| file.write(&plan, starts)).context("failed to end")?;
     }
     Ok(())
 }
@@ -47,7 +42,10 @@ fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> 
         let names: Vec<_> = profile.variants.iter().map(|variant| &*variant.name).collect();
         writeln!(out, "variants        {}: {}", names.len(), names.join(", "))?;
     }
-    writeln!(out, "turns           {} a conversation", plan.turns())?;
+    if let Some(scenarios) = scenarios(profile) {
+        writeln!(out, "scenarios       {scenarios}")?;
+    }
+    writeln!(out, "turns           {}", turns(profile))?;
     writeln!(out, "starts          {}", starts(profile, plan))?;
     if let Some(duration_ns) = load.duration_ns {
         writeln!(out, "length          {}, then up to {} of drain", Human(duration_ns), Human(load.drain_ns))?;
@@ -58,6 +56,25 @@ fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> 
         writeln!(out, "budget          {budget}")?;
     }
     writeln!(out, "seed            {}, plan {}", profile.seed.0, plan.hash())
+}
+
+/// The scenarios, and how often each comes in a block.
+fn scenarios(profile: &Profile) -> Option<String> {
+    let named = profile.scenarios.iter().filter(|scenario| !scenario.name.is_empty());
+    let told: Vec<_> = named.map(|scenario| format!("{} × {}", scenario.weight, scenario.name)).collect();
+    (!told.is_empty()).then(|| format!("{}: {}", told.len(), told.join(", ")))
+}
+
+fn turns(profile: &Profile) -> String {
+    let each = profile.scenarios.iter().map(Scenario::count_turns);
+    match (each.clone().min().unwrap_or(1), each.max().unwrap_or(1)) {
+        (least, most) if least == most => format!("{most} a conversation"),
+        (least, most) => format!("{least} to {most} a conversation, {} on average", rounded(mean_turns(profile))),
+    }
+}
+
+fn mean_turns(profile: &Profile) -> f64 {
+    Scenario::mean(&profile.scenarios, |scenario| f64::from(scenario.count_turns()))
 }
 
 /// Who decides when an invocation starts.
@@ -133,20 +150,25 @@ fn starts(profile: &Profile, plan: &Plan) -> String {
 
 /// How long a conversation takes, its think times included, in nanoseconds.
 fn round_ns(profile: &Profile) -> Option<u64> {
-    let turns = profile.turns.len() as u64;
-    let think_ns: f64 = profile.turns.iter().map(|turn| turn.think.mean()).sum();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "think times are not negative")]
-    let think_ns = think_ns as u64;
-    Some(profile.expect.finish_ns?.saturating_mul(turns).saturating_add(think_ns).max(1))
+    let think_ns = |scenario: &Scenario| scenario.turns.iter().map(|turn| turn.think.mean()).sum::<f64>();
+    let turns_ns = profile.expect.finish_ns? as f64 * mean_turns(profile);
+    let round_ns = turns_ns + Scenario::mean(&profile.scenarios, think_ns);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are not negative")]
+    let round_ns = round_ns as u64;
+    Some(round_ns.max(1))
 }
 
 /// Each conversation's turns follow each other, with their think times, until the duration is over.
 fn expected_starts(profile: &Profile) -> Option<u64> {
     let Model::Closed { concurrency, .. } = profile.load.model else { return None };
     let (round_ns, duration_ns) = (round_ns(profile)?, profile.load.duration_ns?);
-    let each = u128::from(duration_ns) * profile.turns.len() as u128 / u128::from(round_ns);
-    let rounds = u64::try_from(each).unwrap_or(u64::MAX).max(1);
-    Some(rounds.saturating_mul(u64::from(concurrency)))
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float's cast saturates, which is meant"
+    )]
+    let each = (duration_ns as f64 * mean_turns(profile) / round_ns as f64) as u64;
+    Some(each.max(1).saturating_mul(u64::from(concurrency)))
 }
 
 fn all_starts(profile: &Profile, plan: &Plan) -> Option<u64> {

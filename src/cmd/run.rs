@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use super::endpoint::Endpoint;
+use super::plan::PlanFile;
 use super::progress::Progress;
 use super::{Exit, provenance, report, signals};
 use crate::cli::{EventFormat, Require, RunArgs};
@@ -24,7 +25,7 @@ use crate::metrics::{Outcome, Verdict};
 use crate::profile::{Connection, Place, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::network::Sockets;
-use crate::runfile::run::{Harness, LeftTasks, Stamps, VERSION};
+use crate::runfile::run::{self, Harness, LeftTasks, Stamps, VERSION};
 use crate::runfile::{Bundle, Run, Status, bundle, readback};
 
 /// From the run's origin to its first start, in nanoseconds: the workers are up by then.
@@ -51,10 +52,17 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     let log = args.events.map(|format| EventLog::create(bundle.folder(), encoding(format))).transpose();
     let log = log.context("failed to start")?;
     let sheet = log.as_ref().map(EventLog::sheet);
+    let mut plan_file = args.plan.as_deref().map(PlanFile::create).transpose().context("failed to start")?;
     let crew = Crew { sheet, ..crew(profile, &endpoint, &manifest.id, clock, size) };
+    if let Some(planned) = crew.plan.planned() {
+        write_plan(plan_file.take(), &crew.plan, planned).context("failed to start")?;
+    }
     let stopper = endpoint.stopper(profile);
     let loaded = load(&crew, &mut bundle, &runtime, &local, (stopper, args.quiet)).context("failed to go on")?;
     let (ended, tasks) = loaded;
+    // What nothing had counted is known now: the starts before the first conversation that nobody took up.
+    let taken_up = crew.plan.conversation(crew.control.taken()).first_index;
+    write_plan(plan_file, &crew.plan, taken_up).context("failed to go on")?;
     drop(crew);
     let sockets = sockets(endpoint.route(), size);
     endpoint.close();
@@ -95,6 +103,10 @@ fn open(out: &Path, manifest: &mut Run) -> Result<Bundle, bundle::Error> {
         }
     }
     Bundle::create(out, &manifest.id, manifest)
+}
+
+fn write_plan(file: Option<PlanFile>, plan: &Plan, starts: u64) -> Result<(), bundle::Error> {
+    file.map_or(Ok(()), |file| file.write(plan, starts))
 }
 
 fn encoding(format: EventFormat) -> Encoding {
@@ -211,7 +223,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
         network: endpoint.network(),
         why: profile.why.clone(),
         objectives: profile.objectives.iter().map(ToString::to_string).collect(),
-        scenarios: Vec::new(),
+        scenarios: run::scenarios(&profile.scenarios),
         profile: profile.resolved.0.clone(),
         seed: profile.seed.0,
         plan_hash: Plan::new(profile).hash().to_owned(),

@@ -8,10 +8,11 @@ use crate::profile::{Origin, Override, Problem, Problems, Profile};
 use anyhow::{Context, bail};
 
 /// The profiles that are built in, by name; the first one holds when none is named.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("quickstart", include_str!("../../profiles/quickstart.toml")),
     ("chat", include_str!("../../profiles/chat.toml")),
     ("tools", include_str!("../../profiles/tools.toml")),
+    ("mixed", include_str!("../../profiles/mixed.toml")),
     ("open", include_str!("../../profiles/open.toml")),
     ("soak", include_str!("../../profiles/soak.toml")),
 ];

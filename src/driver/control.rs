@@ -80,6 +80,12 @@ impl Control {
         self.conversations.is_none_or(|all| taken < all).then_some(taken)
     }
 
+    /// How many conversations of a closed load have been taken up.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.next_conversation.load(Ordering::Relaxed).min(self.conversations.unwrap_or(u64::MAX))
+    }
+
     /// Whether all conversations of a closed load have been taken up.
     pub fn all_taken(&self) -> bool {
         self.conversations.is_some_and(|all| self.next_conversation.load(Ordering::Relaxed) >= all)

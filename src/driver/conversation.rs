@@ -49,18 +49,17 @@ impl Shared {
         stop_ns: Option<u64>,
     ) -> Option<u64> {
         let plan = &self.worker.plan;
-        let turns = u64::from(plan.turns());
+        let place = plan.conversation(conversation);
         let (mut task_id, mut resumed) = (None, false);
         let mut free_ns = match first {
             First::When { free_ns } => free_ns,
             First::At { intended_ns, .. } => intended_ns,
         };
-        for turn in 0..turns {
-            let index = conversation * turns + turn;
-            if plan.planned().is_some_and(|planned| index >= planned) {
+        for turn in 0..place.turns {
+            if plan.planned().is_some_and(|planned| place.index(turn) >= planned) {
                 return None;
             }
-            let planned = plan.invocation(index);
+            let planned = plan.start(&place, turn);
             let is_open = turn == 0 && matches!(first, First::At { .. });
             let (intended_ns, admitted_ns) = match first {
                 First::At { intended_ns, admitted_ns } if is_open => (intended_ns, admitted_ns),
@@ -77,7 +76,7 @@ impl Shared {
             free_ns = record.stamps.finished_ns.unwrap_or(record.stamps.last_known_ns);
             resumed = !record.outcome.is_completed();
             task_id.clone_from(&record.task_id);
-            let goes_on = !resumed || plan.goes_on() && turn + 1 < turns && record.outcome != Outcome::Cut;
+            let goes_on = !resumed || plan.goes_on() && turn + 1 < place.turns && record.outcome != Outcome::Cut;
             if !goes_on && is_left(&record) {
                 self.send(Message::Left(record.task_id.clone()));
             }
@@ -179,13 +178,14 @@ impl Shared {
             plan_index: start.plan_index,
             seen: 0,
             variant: Arc::clone(&start.variant),
-            scenario: Arc::default(),
+            scenario: Arc::clone(&planned.scenario),
             warmup: start.warmup,
             held: None,
         };
         let mut watch = |seen: Seen<'_>| events.see(&seen);
         let (mut record, gaps_ns) = slot.invoke(start, ask, self.take_buffer(), interruption, &mut watch).await;
         events.end();
+        record.scenario = Arc::clone(&planned.scenario);
         record.conduct = Conduct {
             admitted_ns: due.admitted_ns,
             hang_up_ns: planned.hang_up_ns,

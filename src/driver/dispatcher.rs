@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::metrics::certificate::{BUDGET_HELD, CLIENT_LATE};
 use crate::metrics::recorder::GapGroup;
 use crate::metrics::{Ledger, Metric, Outcome, Record, Series};
-use crate::profile::Plan;
+use crate::profile::{Plan, Planned};
 use crate::runfile::bundle::{Bundle, Error};
 use crate::stats::Histogram;
 
@@ -318,24 +318,25 @@ impl<'a> Dispatcher<'a> {
 
     /// A row for each start that was planned and never made.
     fn write_owed(&mut self, end_ns: u64) -> Result<(), Error> {
-        let turns = u64::from(self.plan.turns());
-        let mut starts = self.plan.starts();
-        let mut instant_ns = None;
-        for index in 0..self.plan.planned().unwrap_or(0) {
-            if index.is_multiple_of(turns) {
-                instant_ns = starts.as_mut().and_then(Iterator::next).map(|at| self.window.start_ns.saturating_add(at));
-            }
-            if !self.seen.contains(index) {
-                let record = self.owed(index, instant_ns, end_ns);
-                self.finished(&record)?;
+        let Some(planned) = self.plan.planned() else { return Ok(()) };
+        let plan = Arc::clone(&self.plan);
+        let mut starts = plan.starts();
+        for conversation in plan.in_order() {
+            let at_ns = starts.as_mut().and_then(Iterator::next);
+            let instant_ns = at_ns.map(|at_ns| self.window.start_ns.saturating_add(at_ns));
+            for turn in (0..conversation.turns).take_while(|turn| conversation.index(*turn) < planned) {
+                if !self.seen.contains(conversation.index(turn)) {
+                    let record = self.owed(&plan.start(&conversation, turn), instant_ns, end_ns);
+                    self.finished(&record)?;
+                }
             }
         }
         Ok(())
     }
 
     /// A start that was planned and never made; `instant_ns` is that of its conversation in open load.
-    fn owed(&self, index: u64, instant_ns: Option<u64>, end_ns: u64) -> Record {
-        let planned = self.plan.invocation(index);
+    fn owed(&self, planned: &Planned, instant_ns: Option<u64>, end_ns: u64) -> Record {
+        let index = planned.plan_index;
         let starts_ended_ns = self.stopped_ns.unwrap_or(end_ns);
         let begun = planned.turn > 0 && self.seen.contains(index - u64::from(planned.turn));
         let (intended_ns, why) = match instant_ns.filter(|_| planned.turn == 0) {
@@ -347,7 +348,9 @@ impl<'a> Dispatcher<'a> {
         };
         // What nobody waited for has no time in which it was waited for.
         let known_ns = if why == CLIENT_LATE { end_ns } else { intended_ns };
-        let mut record = Record::unstarted(index, planned.variant, intended_ns, known_ns, Outcome::NotStarted);
+        let mut record =
+            Record::unstarted(index, Arc::clone(&planned.variant), intended_ns, known_ns, Outcome::NotStarted);
+        record.scenario = Arc::clone(&planned.scenario);
         (record.conversation, record.turn) = (planned.conversation, planned.turn);
         record.warmup = instant_ns.is_some() && intended_ns < self.window.warmup_until_ns;
         record.detail = Some(why.to_owned());

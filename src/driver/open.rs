@@ -127,10 +127,12 @@ impl Shared {
 
     /// The row of a conversation that a limit kept from beginning.
     pub(super) fn unmade(&self, conversation: u64, intended_ns: u64, outcome: Outcome, why: &str) {
-        let index = conversation * u64::from(self.worker.plan.turns());
-        let planned = self.worker.plan.invocation(index);
+        let plan = &self.worker.plan;
+        let planned = plan.start(&plan.conversation(conversation), 0);
+        let index = planned.plan_index;
         let mut record = Record::unstarted(index, planned.variant, intended_ns, self.worker.clock.now(), outcome);
         record.conversation = conversation;
+        record.scenario = planned.scenario;
         record.worker = Some(self.worker.index);
         record.warmup = intended_ns < self.worker.window.warmup_until_ns;
         record.detail = Some(why.to_owned());

@@ -18,7 +18,7 @@ use crate::mock::{self, Agent, Logs};
 use crate::profile::script::FaultKind;
 use crate::profile::{Plan, Profile};
 use crate::runfile::readback::{self, Readback};
-use crate::runfile::run::{Build, Machine, VERSION};
+use crate::runfile::run::{self, Build, Machine, VERSION};
 use crate::runfile::{Bundle, Run, Status, invocations};
 use crate::units::NS_PER_MS;
 
@@ -175,7 +175,7 @@ fn manifest(profile: &Profile, workers: u32) -> Run {
         network: crate::runfile::network::Network::default(),
         why: profile.why.clone(),
         objectives: profile.objectives.iter().map(ToString::to_string).collect(),
-        scenarios: Vec::new(),
+        scenarios: run::scenarios(&profile.scenarios),
         profile: Value::Null,
         seed: profile.seed.0,
         plan_hash: Plan::new(profile).hash().to_owned(),

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram as Hdr;
 
 use super::column::Column;
+use super::conversations::{Conversation, Conversations};
 use super::marginal::Marginal;
 use super::metric::{Metric, Series};
 use super::objective::Objective;
 use super::record::Record;
-use super::summary::{Failure, Group, MetricSummary, QUANTILES, Quantile, Row, Settled, Share, Summary};
+use super::summary::{Failure, Group, MetricRows, MetricSummary, QUANTILES, Quantile, Row, Settled, Share, Summary};
 use super::tally::Tally;
 use super::tools::ToolSamples;
 use crate::stats::rank::weighted_quantile;
@@ -40,6 +41,9 @@ pub struct Digest {
     failures: BTreeMap<(String, String), u64>,
     objectives: Vec<Objective>,
     many: BTreeMap<Key, Hdr<u64>>,
+    conversations: Conversations,
+    /// All of them, once they are summed up.
+    wholes: Vec<Conversation>,
 }
 
 /// What a histogram of many samples an invocation is of.
@@ -91,6 +95,13 @@ impl Digest {
         Self { series, columns, objectives, ..Self::default() }
     }
 
+    /// The same, of conversations with so many turns by the name of their scenario.
+    #[must_use]
+    pub fn with_turns(mut self, turns: BTreeMap<String, u32>) -> Self {
+        self.conversations = Conversations::new(turns);
+        self
+    }
+
     /// One more row.
     pub fn take(&mut self, record: &Record) {
         if record.warmup {
@@ -107,11 +118,13 @@ impl Digest {
         for (series, column) in self.series.iter().zip(&mut self.columns) {
             column.push(series.observe(record));
         }
+        let variant = u32::try_from(variant).expect("variants are counted in 32 bits");
+        self.conversations.take(record, (variant, scenario));
         self.order.push(u32::try_from(self.rows.len()).expect("rows are counted in 32 bits"));
         self.rows.push(Packed {
             intended_ns: record.stamps.intended_ns,
             plan_index: record.plan_index,
-            variant: u32::try_from(variant).expect("variants are counted in 32 bits"),
+            variant,
             scenario,
             completed: record.outcome.is_completed(),
             judged: !record.outcome.censors(),
@@ -161,6 +174,7 @@ impl Digest {
             (row.intended_ns, row.plan_index)
         });
         self.order = order;
+        self.wholes = std::mem::take(&mut self.conversations).in_order();
         let mut groups = vec![self.group(Whose::All, span_ns)];
         if self.variants.names.len() > 1 {
             groups.extend(self.variants.by_name().into_iter().map(|at| self.group(Whose::Variant(at), span_ns)));
@@ -237,7 +251,16 @@ impl Digest {
             metrics,
             tools: ToolSamples::summaries(tools),
             decomposition,
+            conversations: self.conversations(whose),
         }
+    }
+
+    /// The conversations as wholes, in order.
+    fn conversations(&self, whose: Whose) -> Option<MetricRows> {
+        let of = |one: &&Conversation| whose.holds(one.variant, one.scenario);
+        let took: Vec<_> = self.wholes.iter().filter(of).map(|one| one.took).collect();
+        let completed: Vec<_> = took.iter().copied().filter(|took| matches!(took, Observation::Seen(_))).collect();
+        (!took.is_empty()).then(|| MetricRows { all: Row::of(&took), completed: Row::of(&completed) })
     }
 
     /// Both rows of a series: all, and completed only. Where nothing failed they are the same, and made once.
@@ -322,13 +345,20 @@ impl Digest {
     }
 }
 
+impl Whose {
+    /// Whether what is of this variant and scenario counts.
+    fn holds(self, variant: u32, scenario: u16) -> bool {
+        match self {
+            Self::All => true,
+            Self::Variant(at) => variant as usize == at,
+            Self::Scenario(at) => usize::from(scenario) == at,
+        }
+    }
+}
+
 impl Packed {
     fn is(&self, whose: Whose) -> bool {
-        match whose {
-            Whose::All => true,
-            Whose::Variant(at) => self.variant as usize == at,
-            Whose::Scenario(at) => usize::from(self.scenario) == at,
-        }
+        whose.holds(self.variant, self.scenario)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod breakdown;
 pub mod certificate;
 pub mod check;
 mod column;
+pub mod conversations;
 pub mod decomposition;
 pub mod digest;
 pub mod ledger;

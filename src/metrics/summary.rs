@@ -76,6 +76,9 @@ pub struct Group {
     pub tools: Vec<ToolSummary>,
     /// Where the time of completed invocations went; absent when none completed.
     pub decomposition: Option<Decomposition>,
+    /// How long conversations took as wholes, their user's think times left out; absent where each has one turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversations: Option<MetricRows>,
 }
 
 /// Sums over invocations.
@@ -169,6 +172,16 @@ pub struct MetricSummary {
     /// Every planned start whose instant came.
     pub all: Row,
     /// Completed invocations only, as other tools print it.
+    pub completed: Row,
+}
+
+/// What is no series of invocations, in its two rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricRows {
+    /// Every one that was begun.
+    pub all: Row,
+    /// Completed ones only.
     pub completed: Row,
 }
 

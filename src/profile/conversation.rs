@@ -5,6 +5,19 @@ use std::sync::Arc;
 use super::script::Distribution;
 use crate::seed::{self, Seed};
 
+/// One kind of conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// What tables and files call it; empty where the profile has no scenario.
+    pub name: Arc<str>,
+    /// How often it comes, against the others; at least 1.
+    pub weight: u32,
+    /// What is said; at least one turn.
+    pub turns: Vec<Turn>,
+    /// The rows that its prompts are filled from; those of all scenarios when absent.
+    pub feed: Option<Feed>,
+}
+
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
@@ -80,6 +93,27 @@ pub struct Slow {
     pub share: f64,
     /// How fast they read, in bytes of the body a second; at least 1.
     pub bytes_per_s: u64,
+}
+
+impl Scenario {
+    /// The one of a profile that has none.
+    #[must_use]
+    pub fn unnamed(turns: Vec<Turn>) -> Self {
+        Self { name: Arc::default(), weight: 1, turns, feed: None }
+    }
+
+    /// How many turns its conversations have.
+    #[must_use]
+    pub fn count_turns(&self) -> u32 {
+        u32::try_from(self.turns.len()).expect("a profile has fewer turns than 32 bits count")
+    }
+
+    /// The mean of something over conversations that come as their weights say.
+    #[must_use]
+    pub fn mean(scenarios: &[Self], of: impl Fn(&Self) -> f64) -> f64 {
+        let weights: f64 = scenarios.iter().map(|scenario| f64::from(scenario.weight)).sum();
+        scenarios.iter().map(|scenario| f64::from(scenario.weight) * of(scenario)).sum::<f64>() / weights
+    }
 }
 
 impl Prompt {

@@ -21,10 +21,10 @@ pub mod script;
 pub mod wire;
 
 pub use budget::Budget;
-pub use conversation::{Feed, HangUp, Order, Prompt, Slow, Turn, User};
+pub use conversation::{Feed, HangUp, Order, Prompt, Scenario, Slow, Turn, User};
 pub use load::{Load, Model, Overflow};
 pub use network::{Connection, Proxy, Resolve};
-pub use plan::{Plan, Planned};
+pub use plan::{Conversation, Plan, Planned};
 pub use wire::{Fault, Origin, Override, Problem, Problems};
 
 /// A valid workload.
@@ -46,9 +46,9 @@ pub struct Profile {
     pub request: Request,
     /// What is compared within the run; at least one.
     pub variants: Vec<Variant>,
-    /// The turns of one conversation; at least one.
-    pub turns: Vec<Turn>,
-    /// The rows that the prompts are filled from.
+    /// What conversations are about; at least one, and one without a name where the profile has none.
+    pub scenarios: Vec<Scenario>,
+    /// The rows that the prompts are filled from, where a scenario has none of its own.
     pub feed: Option<Feed>,
     /// How people behave.
     pub user: User,

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use super::figures::CONVERSATION;
 use crate::metrics::Summary;
 use crate::metrics::summary::{QUANTILES, Quantile, Refused, Row};
 
@@ -18,9 +19,12 @@ pub fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         let name = |name: &Option<String>| name.as_deref().map_or_else(String::new, defused);
         let scenario = scenarios.then(|| name(&group.scenario));
         let names: Vec<_> = [name(&group.variant)].into_iter().chain(scenario).collect();
-        for metric in &group.metrics {
-            for (name, row) in [("all", &metric.all), ("completed", &metric.completed)] {
-                let before = names.iter().cloned().chain([metric.series.name(), name.to_owned()]);
+        let metrics = group.metrics.iter().map(|metric| (metric.series.name(), &metric.all, &metric.completed));
+        let wholes = group.conversations.iter();
+        let wholes = wholes.map(|wholes| (CONVERSATION.to_owned(), &wholes.all, &wholes.completed));
+        for (metric, all, completed) in metrics.chain(wholes) {
+            for (name, row) in [("all", all), ("completed", completed)] {
+                let before = names.iter().cloned().chain([metric.clone(), name.to_owned()]);
                 rows.write_record(before.chain(cells(row)))?;
             }
         }

@@ -30,6 +30,30 @@ pub(super) fn title(series: Series) -> String {
     }
 }
 
+/// What conversations as wholes are called.
+pub(super) const CONVERSATION: &str = "conversation";
+
+/// Which of a metric's two rows is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pick {
+    All,
+    Completed,
+}
+
+impl Pick {
+    /// That row of every metric of a group, and of its conversations as wholes, each with its title.
+    pub(super) fn rows(self, group: &Group) -> Vec<(String, &Row)> {
+        let of = |all, completed| match self {
+            Self::All => all,
+            Self::Completed => completed,
+        };
+        let metrics = group.metrics.iter().map(|metric| (title(metric.series), of(&metric.all, &metric.completed)));
+        let wholes = group.conversations.iter();
+        let wholes = wholes.map(|wholes| (CONVERSATION.to_owned(), of(&wholes.all, &wholes.completed)));
+        metrics.chain(wholes).collect()
+    }
+}
+
 /// Whose numbers a group has.
 pub(super) fn group_title(group: &Group) -> String {
     match (&group.variant, &group.scenario) {

@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::figures::{group_title, interval, number, quantile, samples, share, share_interval, time, title};
+use super::figures::{
+    CONVERSATION, Pick, group_title, interval, number, quantile, samples, share, share_interval, time, title,
+};
 use super::plot::{self, Curve};
 use super::xml::escape;
-use crate::metrics::summary::{Group, MetricSummary, QUANTILES, Row};
-use crate::metrics::{Certificate, Metric, Series, Summary};
+use crate::metrics::summary::{Group, QUANTILES, Row};
+use crate::metrics::{Certificate, Metric, Series, Summary, conversations};
 use crate::runfile::Run;
 use crate::runfile::intervals::Interval;
 use crate::units::Human;
@@ -65,7 +67,7 @@ pub fn write(
     }
     failures(summary, out)?;
     provenance(run, summary, out)?;
-    definitions(out)
+    definitions(summary, out)
 }
 
 /// A table; every cell is escaped.
@@ -154,23 +156,22 @@ fn write_group(group: &Group, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "<p>Success {}.</p>", share_interval(success))?;
     }
     writeln!(out, "<h3>Every planned start</h3>")?;
-    rows(group, |metric| &metric.all, out)?;
+    rows(group, Pick::All, out)?;
     writeln!(out, "<h3>Completed invocations only</h3>")?;
-    rows(group, |metric| &metric.completed, out)
+    rows(group, Pick::Completed, out)
 }
 
-fn rows(group: &Group, pick: impl Fn(&MetricSummary) -> &Row, out: &mut impl Write) -> io::Result<()> {
+fn rows(group: &Group, pick: Pick, out: &mut impl Write) -> io::Result<()> {
     let head = ["metric", "samples", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
     let cell = |row: &Row, p: f64| {
         let (value, ends) = (quantile(row.quantile(p)), interval(row.quantile(p)));
         if ends.is_empty() { value } else { format!("{value} ({ends})") }
     };
-    let line = |metric: &MetricSummary| {
-        let row = pick(metric);
-        let before = [title(metric.series), samples(row), time(row.min_ns), time(row.mean_ns)];
+    let line = |(name, row): (String, &Row)| {
+        let before = [name, samples(row), time(row.min_ns), time(row.mean_ns)];
         before.into_iter().chain(QUANTILES.map(|p| cell(row, p))).chain([time(row.max_ns)]).collect()
     };
-    table(&head, group.metrics.iter().filter(|metric| pick(metric).count > 0).map(line), out)
+    table(&head, pick.rows(group).into_iter().filter(|(_, row)| row.count > 0).map(line), out)
 }
 
 fn failures(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
@@ -203,7 +204,7 @@ fn provenance(run: &Run, summary: &Summary, out: &mut impl Write) -> io::Result<
     writeln!(out, "<details><summary>Profile</summary><pre>{}</pre></details>", profile.join("\n"))
 }
 
-fn definitions(out: &mut impl Write) -> io::Result<()> {
+fn definitions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "<h2>Definitions</h2>\n<p>Latencies count from the intended start, unless the send is named. <code>n&lt;N</code>: \
@@ -211,5 +212,7 @@ fn definitions(out: &mut impl Write) -> io::Result<()> {
          Intervals are two-sided at 95 %.</p>"
     )?;
     let each = Metric::ALL.into_iter().map(|metric| vec![metric.name().to_owned(), metric.definition().to_owned()]);
-    table(&["metric", "definition"], each, out)
+    let wholes = summary.overall().conversations.iter();
+    let wholes = wholes.map(|_| vec![CONVERSATION.to_owned(), conversations::DEFINITION.to_owned()]);
+    table(&["metric", "definition"], each.chain(wholes), out)
 }

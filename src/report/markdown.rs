@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    clock_offset, group_title, interval, number, quantile, rate_of_bytes, samples, share, share_interval, time, title,
+    CONVERSATION, Pick, clock_offset, group_title, interval, number, quantile, rate_of_bytes, samples, share,
+    share_interval, time,
 };
 use super::parts;
 use super::table::{Table, escape_markdown};
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::server::ServerView;
-use crate::metrics::summary::{Group, MetricSummary, QUANTILES, Row};
-use crate::metrics::{Certificate, Metric, Outcome, Summary};
+use crate::metrics::summary::{Group, QUANTILES, Row};
+use crate::metrics::{Certificate, Metric, Outcome, Summary, conversations};
 use crate::runfile::Run;
 use crate::units::Human;
 
@@ -45,7 +46,7 @@ pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut 
         write_server(server, out)?;
     }
     write_certificate(run, certificate, out)?;
-    definitions(out)
+    definitions(summary, out)
 }
 
 fn write_group(group: &Group, summary: &Summary, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
@@ -66,9 +67,9 @@ fn write_group(group: &Group, summary: &Summary, certificate: &Certificate, out:
         writeln!(out, "\n{} invocations of the warm-up are left out.", summary.warmup_rows)?;
     }
     writeln!(out, "\n### Every planned start\n")?;
-    rows(group, |metric| &metric.all, certificate, out)?;
+    rows(group, Pick::All, certificate, out)?;
     writeln!(out, "\n### Completed invocations only\n")?;
-    rows(group, |metric| &metric.completed, certificate, out)?;
+    rows(group, Pick::Completed, certificate, out)?;
     writeln!(out)?;
     if let Some(of) = &group.decomposition {
         parts::write_markdown(of, out)?;
@@ -90,17 +91,11 @@ fn ledger(group: &Group, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
-fn rows(
-    group: &Group,
-    pick: impl Fn(&MetricSummary) -> &Row,
-    certificate: &Certificate,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let named = group.metrics.iter().map(|metric| {
-        let row = pick(metric);
+fn rows(group: &Group, pick: Pick, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
+    let named = pick.rows(group).into_iter().map(|(name, row)| {
         let median_ns = row.quantile(0.5).and_then(|quantile| quantile.value_ns);
         let mark = if certificate.marks(median_ns) { " †" } else { "" };
-        (format!("{}{mark}", title(metric.series)), row)
+        (format!("{name}{mark}"), row)
     });
     rows_of("metric", named, out)
 }
@@ -273,7 +268,7 @@ fn write_certificate(run: &Run, certificate: &Certificate, out: &mut impl Write)
     writeln!(out)
 }
 
-fn definitions(out: &mut impl Write) -> io::Result<()> {
+fn definitions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "## Definitions\n")?;
     writeln!(
         out,
@@ -285,6 +280,9 @@ fn definitions(out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new(["metric", "definition"]);
     for metric in Metric::ALL {
         table.row([metric.name().to_owned(), metric.definition().to_owned()]);
+    }
+    if summary.overall().conversations.is_some() {
+        table.row([CONVERSATION.to_owned(), conversations::DEFINITION.to_owned()]);
     }
     parts::definitions(&mut table);
     table.write_markdown(out)

@@ -3,7 +3,9 @@
 
 use std::io::{self, Write};
 
-use super::figures::{interval, number, printable, quantile, rate_of_bytes, share, share_interval, time, title};
+use super::figures::{
+    CONVERSATION, interval, number, printable, quantile, rate_of_bytes, share, share_interval, time, title,
+};
 use super::parts;
 use super::table::Table;
 use crate::metrics::summary::{Group, QUANTILES, Refused, Totals};
@@ -78,9 +80,10 @@ fn latencies(group: &Group, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new(["from the intended start, unless said", "p50", "p90", "p95", "p99", "p99.9", "max"]);
     let mut refused = None;
     let (mut never, mut cut_off) = (false, false);
-    for series in SHOWN {
-        let Some(metric) = group.metric(series) else { continue };
-        let row = &metric.all;
+    let shown = SHOWN.into_iter().filter_map(|series| Some((title(series), series.origin, &group.metric(series)?.all)));
+    let wholes = group.conversations.as_ref();
+    let wholes = wholes.map(|wholes| (format!("{CONVERSATION}, without think times"), None, &wholes.all));
+    for (name, origin, row) in shown.chain(wholes) {
         for quantile in &row.quantiles {
             match quantile.refused {
                 Some(Refused::TooFew { effective, .. }) => refused = refused.or(Some(effective)),
@@ -90,10 +93,10 @@ fn latencies(group: &Group, out: &mut impl Write) -> io::Result<()> {
             }
         }
         let quantiles = QUANTILES.map(|p| quantile(row.quantile(p)));
-        table.row([title(series)].into_iter().chain(quantiles).chain([time(row.max_ns)]));
+        table.row([name].into_iter().chain(quantiles).chain([time(row.max_ns)]));
         let intervals = QUANTILES.map(|p| interval(row.quantile(p)));
         // From the send they are much the same: once is enough for a first look.
-        if series.origin != Some(Origin::Sent) && intervals.iter().any(|text| !text.is_empty()) {
+        if origin != Some(Origin::Sent) && intervals.iter().any(|text| !text.is_empty()) {
             table.row(["  95 % interval".to_owned()].into_iter().chain(intervals));
         }
     }
@@ -128,6 +131,7 @@ fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     let ends = if ends.is_empty() { "none".to_owned() } else { ends.join(" + ") };
     let success = group.success.map_or_else(String::new, |success| format!("; success {}", share_interval(success)));
     writeln!(out, "ended     {ends} = {} planned{success}", ledger.planned)?;
+    scenarios(summary, out)?;
     if summary.warmup_rows > 0 {
         writeln!(out, "warm-up   {} more invocations, left out of these numbers", summary.warmup_rows)?;
     }
@@ -147,6 +151,22 @@ fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     noted(totals, out)?;
     for failure in summary.failures.iter().take(FAILURES_SHOWN) {
         writeln!(out, "failed    {} × {}: {}", failure.count, failure.outcome, printable(&failure.detail))?;
+    }
+    Ok(())
+}
+
+/// Each scenario in a line.
+fn scenarios(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    for group in &summary.groups {
+        let Some(name) = &group.scenario else { continue };
+        let of = |metric: Metric| {
+            let row = group.metric(Series::from_intended(metric)).map(|metric| &metric.all);
+            let [p50, p95] = [0.5, 0.95].map(|p| quantile(row.and_then(|row| row.quantile(p))));
+            format!("{} p50 {p50}, p95 {p95}", metric.name())
+        };
+        let (completed, planned) = (group.ledger.of(Outcome::Completed), group.ledger.planned);
+        let (ttfc, finish) = (of(Metric::Ttfc), of(Metric::Finish));
+        writeln!(out, "scenario  {}: {completed} of {planned} completed; {ttfc}; {finish}", printable(name))?;
     }
     Ok(())
 }

@@ -103,7 +103,8 @@ pub fn completed(folder: &Path) -> Result<BTreeMap<String, Hdr<u64>>, Error> {
 /// A file is missing or broken; rows and lines that were cut off at the end are left out with a warning.
 pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
     let objectives = run.objectives.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let mut digest = Digest::new(objectives);
+    let turns = run.scenarios.iter().map(|scenario| (scenario.name.clone(), scenario.turns));
+    let mut digest = Digest::new(objectives).with_turns(turns.collect());
     let mut facts = Facts::default();
     let mut server = Observed::default();
     let path = folder.join(INVOCATIONS);

@@ -9,6 +9,7 @@ use super::readback::Readback;
 use crate::metrics::certificate::{ArrivalClock, Certificate};
 use crate::metrics::summary::Summary;
 use crate::metrics::warning::{BudgetPart, Warning};
+use crate::profile;
 
 /// The version of the bundle's files that this build writes and reads.
 pub const VERSION: u32 = 1;
@@ -231,6 +232,20 @@ pub struct Stamps {
     pub mapping_error_ns_max: u64,
     /// Times the wall clock was set.
     pub wall_steps: u64,
+}
+
+/// How a run keeps the scenarios of its profile: not at all where conversations are single invocations of one kind.
+#[must_use]
+pub fn scenarios(all: &[profile::Scenario]) -> Vec<Scenario> {
+    if let [only] = all
+        && only.name.is_empty()
+        && only.turns.len() == 1
+    {
+        return Vec::new();
+    }
+    let kept =
+        |of: &profile::Scenario| Scenario { name: of.name.to_string(), weight: of.weight, turns: of.count_turns() };
+    all.iter().map(kept).collect()
 }
 
 impl Run {

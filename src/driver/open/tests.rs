@@ -330,6 +330,43 @@ fn what_is_asked_and_when_does_not_depend_on_the_number_of_workers() {
 }
 
 #[test]
+fn scenarios_have_their_own_turns_and_rows_for_any_number_of_workers() {
+    let mixed = |load: &str| {
+        lively(6).replace("load.rate = 40\nload.arrival = \"poisson\"\nload.duration = \"4s\"\n", load).replace(
+            "request.input.text = \"Hello\"\n",
+            "scenario = [\
+             { name = \"talk\", turn = [{ prompt = \"Hello\" }, { prompt = \"And?\", think = \"50ms\" }, { prompt = \"Bye\" }] },\
+             { name = \"ask\", weight = 3, turn = [{ prompt = \"When?\" }] }]\n",
+        )
+    };
+    let open = "load.rate = 40\nload.arrival = \"poisson\"\nload.duration = \"4s\"\n";
+    let closed = "load.concurrency = 5\nload.invocations = 101\n";
+    for load in [open, closed] {
+        let roomy = mixed(load).replace("load.in_flight = 15\nload.overflow = \"drop\"\n", "");
+        let plan = Plan::new(&parse(&roomy));
+        let met = |workers: u32| -> BTreeMap<u64, _> {
+            let run = simulate(&roomy, workers, &[]);
+            let facts = |row: &Record| {
+                let planned = plan.invocation(row.plan_index);
+                assert_eq!((&row.scenario, &row.variant), (&planned.scenario, &planned.variant));
+                assert_eq!((row.conversation, row.turn), (planned.conversation, planned.turn));
+                json!([row.outcome.to_string(), row.counts.events, row.conduct.hang_up_ns])
+            };
+            let scenarios = run.readback.summary.groups.iter().filter_map(|group| group.scenario.as_deref());
+            assert_eq!(scenarios.collect::<Vec<_>>(), ["ask", "talk"]);
+            run.rows.iter().map(|row| (row.plan_index, facts(row))).collect()
+        };
+        let one = met(1);
+        assert_eq!(one.keys().copied().collect::<Vec<_>>(), (0..plan.planned().expect("counted")).collect::<Vec<_>>());
+        assert_eq!(one, met(3), "{load}");
+    }
+    let full = simulate(&mixed(open), 2, &[]);
+    let planned = Plan::new(&parse(&mixed(open))).planned();
+    assert_eq!(Some(full.rows.len() as u64), planned, "dropped ones and the turns that they owe have rows, too");
+    assert!(full.ended.ledger.of(Outcome::Dropped) > 0 && full.ended.ledger.of(Outcome::NotStarted) > 0);
+}
+
+#[test]
 fn each_variant_is_asked_with_its_own_overrides() {
     let run = simulate(&lively(5).replace("exponential = \"200ms\"", "list = [\"200ms\"]"), 2, &[]);
     let ttfc = |variant: &str| {

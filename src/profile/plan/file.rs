@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Plan, Planned, hash};
+use super::{Conversation, Plan, Planned, hash};
+use crate::profile::Scenario;
 
 /// The version of the file that this build writes and reads.
 const VERSION: u32 = 1;
@@ -19,6 +20,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
     pub(super) planned: Arc<[Planned]>,
+    pub(super) conversations: Arc<[Conversation]>,
     pub(super) hash: String,
 }
 
@@ -54,6 +56,14 @@ pub enum Error {
         /// The variant.
         name: String,
     },
+    /// A scenario that the profile does not have.
+    #[error("line {line}: the profile has no scenario {name:?}")]
+    Scenario {
+        /// Which one, from 1.
+        line: usize,
+        /// The scenario.
+        name: String,
+    },
     /// No start at all.
     #[error("it plans nothing")]
     Empty,
@@ -86,6 +96,9 @@ struct Line {
     /// Open load: since the load's start. The further turns of a conversation follow from the answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     intended_ns: Option<u64>,
+    /// Absent where the profile has no scenario.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    scenario: String,
     variant: String,
     prompt: String,
     think_ns: u64,
@@ -105,13 +118,13 @@ impl Plan {
         let head = Head { plimsoll_plan: VERSION, hash: self.hash.clone(), whole: self.planned == Some(count) };
         writeln!(out, "{}", serde_json::to_string(&head)?)?;
         let (mut starts, mut lines_hash) = (self.starts(), hash::text(b""));
-        for index in 0..count {
-            let planned = self.invocation(index);
-            let first = planned.turn == 0;
-            let intended_ns = starts.as_mut().filter(|_| first).and_then(Iterator::next);
-            let line = serde_json::to_string(&Line::of(&planned, intended_ns))?;
-            lines_hash = chained(&lines_hash, &line);
-            writeln!(out, "{line}")?;
+        for conversation in self.in_order().take_while(|conversation| conversation.first_index < count) {
+            let mut intended_ns = starts.as_mut().and_then(Iterator::next);
+            for turn in (0..conversation.turns).take_while(|turn| conversation.index(*turn) < count) {
+                let line = serde_json::to_string(&Line::of(&self.start(&conversation, turn), intended_ns.take()))?;
+                lines_hash = chained(&lines_hash, &line);
+                writeln!(out, "{line}")?;
+            }
         }
         writeln!(out, "{}", serde_json::to_string(&Foot { starts: count, lines_hash })?)?;
         out.flush()
@@ -124,11 +137,12 @@ fn chained(before: &str, line: &str) -> String {
 }
 
 impl Line {
-    fn planned(self, variant: &Arc<str>, variant_at: usize) -> Planned {
+    fn planned(self, scenario: &Arc<str>, variant: &Arc<str>, variant_at: usize) -> Planned {
         Planned {
             plan_index: self.plan_index,
             conversation: self.conversation,
             turn: self.turn,
+            scenario: Arc::clone(scenario),
             variant: Arc::clone(variant),
             variant_at,
             prompt: Arc::from(self.prompt),
@@ -144,6 +158,7 @@ impl Line {
             conversation: planned.conversation,
             turn: planned.turn,
             intended_ns,
+            scenario: planned.scenario.to_string(),
             variant: planned.variant.to_string(),
             prompt: planned.prompt.to_string(),
             think_ns: planned.think_ns,
@@ -153,20 +168,65 @@ impl Line {
     }
 }
 
+/// A plan that is being read.
+#[derive(Default)]
+struct Reading<'p> {
+    variants: &'p [Arc<str>],
+    scenarios: &'p [Scenario],
+    planned: Vec<Planned>,
+    conversations: Vec<Conversation>,
+    instants: Vec<u64>,
+}
+
+impl Reading<'_> {
+    fn line(&mut self, number: usize, line: Line) -> Result<(), Error> {
+        let expected = self.planned.len() as u64;
+        let misplaced = |why| Error::Place { line: number, expected, why };
+        if line.plan_index != expected {
+            return Err(misplaced("they stand in order, without holes"));
+        }
+        let scenario_at = self.scenarios.iter().position(|scenario| *scenario.name == *line.scenario);
+        let scenario_at = scenario_at.ok_or_else(|| Error::Scenario { line: number, name: line.scenario.clone() })?;
+        let variant_at = self.variants.iter().position(|name| **name == *line.variant);
+        let variant_at = variant_at.ok_or_else(|| Error::Variant { line: number, name: line.variant.clone() })?;
+        // The conversation that goes on, unless its last turn has come.
+        let open = self.conversations.last().filter(|open| expected < open.first_index + u64::from(open.turns));
+        let due = open.map_or((self.conversations.len() as u64, 0), |open| (open.number, expected - open.first_index));
+        if (line.conversation, u64::from(line.turn)) != due {
+            return Err(misplaced("the profile's conversations have another number of turns"));
+        }
+        if open.is_some_and(|open| open.scenario_at != scenario_at) {
+            return Err(misplaced("a conversation has one scenario"));
+        }
+        if line.turn == 0 {
+            let turns = self.scenarios[scenario_at].count_turns();
+            let conversation = Conversation::replayed(line.conversation, expected, turns, (scenario_at, variant_at));
+            self.conversations.push(conversation);
+            self.instants.extend(line.intended_ns);
+            if !self.instants.is_empty() && self.instants.len() != self.conversations.len() {
+                return Err(misplaced("all conversations have an intended_ns, or none has"));
+            }
+        }
+        let (scenario, variant) = (&self.scenarios[scenario_at].name, &self.variants[variant_at]);
+        self.planned.push(line.planned(scenario, variant, variant_at));
+        Ok(())
+    }
+}
+
 impl Replay {
-    /// Reads a plan; `variants` are the profile's, `turns` those of its conversations. Gives the plan, and for open
-    /// load when its conversations begin, in nanoseconds.
+    /// Reads a plan of a profile with these variants and scenarios. Gives the plan, and for open load when its
+    /// conversations begin, in nanoseconds.
     ///
     /// # Errors
     /// The text is no plan, or not one of this profile.
-    pub fn read(text: &str, variants: &[Arc<str>], turns: u32) -> Result<(Self, Option<Vec<u64>>), Error> {
+    pub fn read(text: &str, variants: &[Arc<str>], scenarios: &[Scenario]) -> Result<(Self, Option<Vec<u64>>), Error> {
         let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.is_empty());
         let head: Head = lines
             .next()
             .and_then(|(_, line)| serde_json::from_str(line).ok())
             .filter(|head: &Head| head.plimsoll_plan == VERSION)
             .ok_or(Error::NoPlan)?;
-        let (mut planned, mut instants) = (Vec::new(), Vec::new());
+        let mut read = Reading { variants, scenarios, ..Reading::default() };
         let (mut lines_hash, mut foot) = (hash::text(b""), None);
         for (number, text) in lines {
             foot = serde_json::from_str::<Foot>(text).ok();
@@ -174,32 +234,16 @@ impl Replay {
                 continue;
             }
             lines_hash = chained(&lines_hash, text);
-            let line: Line = serde_json::from_str(text).map_err(|source| Error::Line { line: number, source })?;
-            let expected = planned.len() as u64;
-            let misplaced = |why| Error::Place { line: number, expected, why };
-            if line.plan_index != expected {
-                return Err(misplaced("they stand in order, without holes"));
-            }
-            if (line.conversation, u64::from(line.turn)) != (expected / u64::from(turns), expected % u64::from(turns)) {
-                return Err(misplaced("the profile's conversations have another number of turns"));
-            }
-            if line.turn == 0 {
-                instants.extend(line.intended_ns);
-                let at = usize::try_from(line.conversation + 1).expect("it is one of these lines");
-                if !instants.is_empty() && instants.len() != at {
-                    return Err(misplaced("all conversations have an intended_ns, or none has"));
-                }
-            }
-            let variant_at = variants.iter().position(|name| **name == *line.variant);
-            let variant_at = variant_at.ok_or_else(|| Error::Variant { line: number, name: line.variant.clone() })?;
-            planned.push(line.planned(&variants[variant_at], variant_at));
+            let line = serde_json::from_str(text).map_err(|source| Error::Line { line: number, source })?;
+            read.line(number, line)?;
         }
-        if planned.is_empty() {
+        if read.planned.is_empty() {
             return Err(Error::Empty);
         }
-        let same = head.whole && foot == Some(Foot { starts: planned.len() as u64, lines_hash });
+        let same = head.whole && foot == Some(Foot { starts: read.planned.len() as u64, lines_hash });
         let hash = if same { head.hash } else { hash::text(text.as_bytes()) };
-        Ok((Self { planned: planned.into(), hash }, (!instants.is_empty()).then_some(instants)))
+        let instants = (!read.instants.is_empty()).then_some(read.instants);
+        Ok((Self { planned: read.planned.into(), conversations: read.conversations.into(), hash }, instants))
     }
 
     /// How many starts it has.
@@ -212,6 +256,10 @@ impl Replay {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.planned.is_empty()
+    }
+
+    pub(super) fn conversation(&self, number: u64) -> Option<Conversation> {
+        self.conversations.get(usize::try_from(number).ok()?).copied()
     }
 
     pub(super) fn at(&self, index: u64) -> Option<&Planned> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::agent::Request;
 use crate::profile::conversation::Piece;
-use crate::profile::{Feed, Model, Order, Profile, Prompt, Variant};
+use crate::profile::{Feed, Model, Order, Profile, Prompt, Scenario, Variant};
 use crate::seed::fnv1a;
 
 /// `fnv1a64:` and 16 hexadecimal digits.
@@ -14,7 +14,6 @@ pub(super) fn of(profile: &Profile) -> String {
     if let Some(replay) = &profile.replay {
         return replay.hash.clone();
     }
-    let turns: Vec<_> = profile.turns.iter().map(|turn| json!([prompt(&turn.prompt), turn.think.to_json()])).collect();
     let load = &profile.load;
     let model = match &load.model {
         Model::Closed { concurrency, ramp_ns, ramp_down_ns } => json!(["closed", concurrency, ramp_ns, ramp_down_ns]),
@@ -26,7 +25,7 @@ pub(super) fn of(profile: &Profile) -> String {
         "plan 2",
         profile.seed.0,
         [model, load.invocations, load.duration_ns, load.warmup_ns],
-        [profile.variants.iter().map(variant).collect::<Vec<_>>(), turns],
+        [profile.variants.iter().map(variant).collect::<Vec<_>>(), scenarios(&profile.scenarios)],
         profile.feed.as_ref().map(feed),
         [
             user.hang_up.as_ref().map(|hang_up| json!([hang_up.share, hang_up.after.to_json()])),
@@ -40,6 +39,20 @@ pub(super) fn of(profile: &Profile) -> String {
 /// The hash of some bytes, as it is written.
 pub(super) fn text(bytes: &[u8]) -> String {
     format!("fnv1a64:{:016x}", fnv1a(bytes))
+}
+
+/// The turns of a profile without scenarios; else each scenario with its name and weight.
+fn scenarios(scenarios: &[Scenario]) -> Value {
+    let turns = |scenario: &Scenario| -> Value {
+        scenario.turns.iter().map(|turn| json!([prompt(&turn.prompt), turn.think.to_json()])).collect()
+    };
+    match scenarios {
+        [unnamed] if unnamed.name.is_empty() => turns(unnamed),
+        _ => scenarios
+            .iter()
+            .map(|one| json!([&*one.name, one.weight, turns(one), one.feed.as_ref().map(feed)]))
+            .collect(),
+    }
 }
 
 fn prompt(prompt: &Prompt) -> Value {

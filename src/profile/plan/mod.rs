@@ -5,20 +5,26 @@
 
 use std::sync::Arc;
 
-use super::{Feed, Load, Model, Profile, Turn, User};
+use super::{Feed, Load, Model, Profile, Scenario, User};
 use crate::pacer::Pacer;
-use crate::seed::{Seed, shuffle, unit};
+use crate::seed::{Seed, unit};
 
+mod deal;
 pub mod file;
 mod hash;
 
+pub use deal::Conversation;
+pub(super) use deal::times;
 pub use file::Replay;
+
+use deal::Deal;
 
 /// What every planned start is taken from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     seed: Seed,
-    turns: Vec<Turn>,
+    scenarios: Vec<Scenario>,
+    deal: Deal,
     variants: Vec<Arc<str>>,
     feed: Option<Feed>,
     user: User,
@@ -32,12 +38,14 @@ pub struct Plan {
 /// One planned start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// Its place: conversation × turns + turn.
+    /// Its place: starts are numbered without holes, conversation by conversation.
     pub plan_index: u64,
     /// Its conversation, from 0.
     pub conversation: u64,
     /// Its turn within the conversation, from 0.
     pub turn: u32,
+    /// The name of its scenario; empty where the profile has none.
+    pub scenario: Arc<str>,
     /// The name of its variant.
     pub variant: Arc<str>,
     /// Which of the profile's variants that is.
@@ -56,24 +64,39 @@ impl Plan {
     /// The plan of a profile.
     #[must_use]
     pub fn new(profile: &Profile) -> Self {
-        let turns = profile.turns.len().max(1) as u64;
+        let deal = Deal::new(&profile.scenarios, profile.variants.len(), profile.seed);
         let pacer = match &profile.load.model {
             Model::Closed { .. } => None,
             Model::Open { pacer, .. } => Some(pacer.clone()),
         };
-        let (conversations, planned) = counts(&profile.load, pacer.as_ref(), turns);
-        Self {
+        let mut plan = Self {
             seed: profile.seed,
-            turns: profile.turns.clone(),
+            scenarios: profile.scenarios.clone(),
+            deal,
             variants: profile.variants.iter().map(|variant| Arc::clone(&variant.name)).collect(),
             feed: profile.feed.clone(),
             user: profile.user.clone(),
             pacer,
-            conversations,
-            planned,
+            conversations: None,
+            planned: None,
             replay: profile.replay.clone(),
             hash: hash::of(profile),
-        }
+        };
+        (plan.conversations, plan.planned) = plan.counts(&profile.load);
+        plan
+    }
+
+    /// How many conversations and how many starts are planned.
+    fn counts(&self, load: &Load) -> (Option<u64>, Option<u64>) {
+        let last_of = |count: u64| count.checked_sub(1).map(|last| self.invocation(last).conversation);
+        let wanted = load.invocations.map(|count| last_of(count).map_or(0, |last| last + 1));
+        let Some(pacer) = &self.pacer else { return (wanted, load.invocations) };
+        let end_ns = load.duration_ns.unwrap_or(u64::MAX);
+        let most = wanted.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        let conversations = pacer.starts().take(most).take_while(|at| *at < end_ns).count() as u64;
+        let last = conversations.checked_sub(1).map(|last| self.conversation(last));
+        let planned = last.map_or(0, |last| last.first_index + u64::from(last.turns));
+        (Some(conversations), Some(planned.min(load.invocations.unwrap_or(u64::MAX))))
     }
 
     /// The planned start at `index`, also beyond [`Plan::planned`].
@@ -82,15 +105,47 @@ impl Plan {
         if let Some(planned) = self.replay.as_ref().and_then(|replay| replay.at(index)) {
             return planned.clone();
         }
-        let turns = u64::from(self.turns());
-        let (conversation, turn) = (index / turns, index % turns);
-        let at = &self.turns[usize::try_from(turn).expect("a turn is an index into the turns")];
-        let variant_at = self.variant_at(conversation);
-        let row = self.feed.as_ref().map_or(&[][..], |feed| feed.row(conversation, self.seed));
+        let conversation = self.deal.holds(index);
+        let turn = u32::try_from(index - conversation.first_index).expect("it is below the conversation's turns");
+        self.drawn(&conversation, turn)
+    }
+
+    /// The conversation with this number, also beyond [`Plan::conversations`].
+    #[must_use]
+    pub fn conversation(&self, number: u64) -> Conversation {
+        let replayed = self.replay.as_ref().and_then(|replay| replay.conversation(number));
+        replayed.unwrap_or_else(|| self.deal.conversation(number))
+    }
+
+    /// Every conversation in order; without an end where the plan has none.
+    pub fn in_order(&self) -> impl Iterator<Item = Conversation> {
+        let replayed = self.replay.iter().flat_map(|replay| replay.conversations.iter().copied());
+        let drawn = self.replay.is_none().then(|| self.deal.in_order()).into_iter().flatten();
+        let end = self.planned.unwrap_or(u64::MAX);
+        replayed.chain(drawn).take_while(move |conversation| conversation.first_index < end)
+    }
+
+    /// One of a conversation's starts: [`Plan::invocation`] where the conversation is known.
+    #[must_use]
+    pub fn start(&self, conversation: &Conversation, turn: u32) -> Planned {
+        let replayed = self.replay.as_ref().and_then(|replay| replay.at(conversation.index(turn)));
+        replayed.cloned().unwrap_or_else(|| self.drawn(conversation, turn))
+    }
+
+    fn drawn(&self, conversation: &Conversation, turn: u32) -> Planned {
+        let Conversation { number, scenario_at, variant_at, of_scenario, .. } = *conversation;
+        let (scenario, index) = (&self.scenarios[scenario_at], conversation.index(turn));
+        let at = &scenario.turns[usize::try_from(turn).expect("a turn is an index into the turns")];
+        let row = match (&scenario.feed, &self.feed) {
+            (Some(own), _) => own.row(of_scenario, self.seed),
+            (None, Some(feed)) => feed.row(number, self.seed),
+            (None, None) => &[],
+        };
         Planned {
             plan_index: index,
-            conversation,
-            turn: u32::try_from(turn).expect("turns are counted in 32 bits"),
+            conversation: number,
+            turn,
+            scenario: Arc::clone(&scenario.name),
             variant: Arc::clone(&self.variants[variant_at]),
             variant_at,
             prompt: at.prompt.fill(row),
@@ -104,19 +159,6 @@ impl Plan {
     pub fn starts(&self) -> Option<impl Iterator<Item = u64> + use<>> {
         let count = self.conversations.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
         Some(self.pacer.as_ref()?.starts().take(count))
-    }
-
-    /// Conversations are dealt to the variants in blocks that hold each once, in an order drawn for each block, so
-    /// that whatever drifts hits all alike.
-    fn variant_at(&self, conversation: u64) -> usize {
-        let count = self.variants.len();
-        if count == 1 {
-            return 0;
-        }
-        let (block, place) = (conversation / count as u64, conversation % count as u64);
-        let mut order: Vec<usize> = (0..count).collect();
-        shuffle(&mut order, &mut self.seed.stream("variants", block));
-        order[usize::try_from(place).expect("it is below the number of variants")]
     }
 
     fn hang_up_ns(&self, index: u64) -> Option<u64> {
@@ -148,12 +190,6 @@ impl Plan {
         self.user.goes_on
     }
 
-    /// The turns of one conversation; at least 1.
-    #[must_use]
-    pub fn turns(&self) -> u32 {
-        u32::try_from(self.turns.len()).expect("a profile has fewer turns than 32 bits count")
-    }
-
     /// What tells plans apart: `fnv1a64:` and 16 hexadecimal digits.
     ///
     /// FNV-1a over the JSON of what the plan is made of. Workers, target and limits are no part of it.
@@ -161,17 +197,6 @@ impl Plan {
     pub fn hash(&self) -> &str {
         &self.hash
     }
-}
-
-/// How many conversations and how many starts are planned.
-fn counts(load: &Load, pacer: Option<&Pacer>, turns: u64) -> (Option<u64>, Option<u64>) {
-    let wanted = load.invocations.map(|count| count.div_ceil(turns));
-    let Some(pacer) = pacer else { return (wanted, load.invocations) };
-    let end_ns = load.duration_ns.unwrap_or(u64::MAX);
-    let most = wanted.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let conversations = pacer.starts().take(most).take_while(|at| *at < end_ns).count() as u64;
-    let planned = (conversations * turns).min(load.invocations.unwrap_or(u64::MAX));
-    (Some(conversations), Some(planned))
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use super::*;
-use crate::profile::Override;
+use crate::profile::{Override, Turn};
 use crate::seed::fnv1a;
 
 const CHAT: &str = r#"
@@ -46,7 +48,7 @@ fn a_conversation_is_its_turns_in_order() {
     3 c1 t1 base "And then?" 2000000000
     4 c2 t0 base "Hello" 0
     "#);
-    assert_eq!((plan.planned(), plan.conversations(), plan.turns()), (Some(5), Some(3), 2));
+    assert_eq!((plan.planned(), plan.conversations(), plan.conversation(0).turns), (Some(5), Some(3), 2));
     assert!(plan.starts().is_none(), "the answers decide when a conversation begins");
 }
 
@@ -74,9 +76,140 @@ const LIVELY: &str = r#"
     think = { lognormal = { median = "2s", p99 = "9s" } }
 "#;
 
+/// Three kinds of conversations, of one to three turns.
+const MIXED: &str = r#"
+    why = "test"
+    load.concurrency = 4
+    load.invocations = 500
+    user.hang_up = { share = 0.2, after = { exponential = "2s" } }
+    [[variant]]
+    name = "low"
+    llm_reasoning_effort = "low"
+    [[variant]]
+    name = "high"
+    llm_reasoning_effort = "high"
+    [[scenario]]
+    name = "ask"
+    weight = 6
+    turn = [{ prompt = "Which berths are free?" }]
+    [[scenario]]
+    name = "book"
+    weight = 4
+    turn = [{ prompt = "Book one." }, { prompt = "Which?", think = { exponential = "1s" } }, { prompt = "Thanks." }]
+    [[scenario]]
+    name = "report"
+    weight = 2
+    turn = [{ prompt = "Write the report." }, { prompt = "Shorter." }]
+"#;
+
+/// What a plan says of each of its starts, found by walking through the blocks.
+fn walked(
+    scenarios: &[Scenario],
+    variants: usize,
+    deal: impl Fn(u64) -> (usize, usize),
+) -> Vec<(u64, u32, usize, usize)> {
+    let weights: u64 = scenarios.iter().map(|scenario| u64::from(scenario.weight)).sum();
+    let mut starts = Vec::new();
+    for conversation in 0..3 * weights * variants as u64 {
+        let (scenario, variant) = deal(conversation);
+        starts.extend((0..scenarios[scenario].count_turns()).map(|turn| (conversation, turn, scenario, variant)));
+    }
+    starts
+}
+
+proptest::proptest! {
+    #[test]
+    fn starts_are_numbered_without_holes_and_blocks_hold_each_pair_by_its_weight(
+        kinds in proptest::collection::vec((1_u32..7, 1_usize..5), 1..5),
+        variants in 1_usize..4,
+        seed in 0_u64..1_000,
+    ) {
+        let turn = Turn { prompt: crate::profile::Prompt::Plain(Arc::from("Hello")), think: Default::default() };
+        let scenario = |(weight, turns): &(u32, usize)| {
+            Scenario { weight: *weight, ..Scenario::unnamed(vec![turn.clone(); *turns]) }
+        };
+        let scenarios: Vec<_> = kinds.iter().map(scenario).collect();
+        let deal = Deal::new(&scenarios, variants, Seed(seed));
+        let of = |number: u64| {
+            let conversation = deal.conversation(number);
+            (conversation.scenario_at, conversation.variant_at)
+        };
+        let starts = walked(&scenarios, variants, of);
+        for (index, (number, turn, ..)) in starts.iter().enumerate() {
+            let conversation = deal.holds(index as u64);
+            proptest::prop_assert_eq!(conversation, deal.conversation(*number));
+            proptest::prop_assert_eq!(conversation.index(*turn), index as u64);
+        }
+        let times = times(&scenarios);
+        let block = times.iter().map(|times| *times as usize).sum::<usize>() * variants;
+        let conversations: Vec<_> = deal.in_order().take(3 * block).collect();
+        for (at, conversation) in conversations.iter().enumerate() {
+            proptest::prop_assert_eq!(*conversation, deal.conversation(at as u64));
+            let before = conversations[..at].iter().filter(|one| one.scenario_at == conversation.scenario_at).count();
+            proptest::prop_assert_eq!(conversation.of_scenario, before as u64);
+        }
+        for block in conversations.chunks(block) {
+            for (scenario_at, times) in times.iter().enumerate() {
+                for variant_at in 0..variants {
+                    let pair = |one: &&Conversation| (one.scenario_at, one.variant_at) == (scenario_at, variant_at);
+                    proptest::prop_assert_eq!(block.iter().filter(pair).count(), *times as usize);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn scenarios_are_dealt_by_their_weights_exactly_in_an_order_drawn_for_each_block() {
+    let plan = plan(MIXED);
+    let name = |number: u64| {
+        let planned = plan.start(&plan.conversation(number), 0);
+        format!("{}-{}", planned.scenario, planned.variant)
+    };
+    // Weights of 6, 4 and 2 are as good as 3, 2 and 1: six conversations for each of two variants.
+    let blocks: Vec<Vec<_>> = (0..50).map(|block| (block * 12..block * 12 + 12).map(name).collect()).collect();
+    for block in &blocks {
+        let count = |pair: &str| block.iter().filter(|one| *one == pair).count();
+        let counts = ["ask-low", "ask-high", "book-low", "book-high", "report-low", "report-high"].map(count);
+        assert_eq!(counts, [3, 3, 2, 2, 1, 1], "{block:?}");
+    }
+    assert!(blocks.windows(2).all(|pair| pair[0] != pair[1]), "each block has an order of its own");
+}
+
+#[test]
+fn invocations_are_counted_as_starts_whatever_conversations_they_make() {
+    let plan = plan(MIXED);
+    assert_eq!(plan.planned(), Some(500));
+    let conversations: Vec<_> = plan.in_order().collect();
+    assert_eq!(plan.conversations(), Some(conversations.len() as u64));
+    let last = conversations.last().expect("there are some");
+    assert!(last.first_index < 500 && last.first_index + u64::from(last.turns) >= 500, "{last:?}");
+    // A block is 12 conversations of 22 starts together, so 500 starts are 22 blocks and 16 starts.
+    assert!((22 * 12..23 * 12).contains(&conversations.len()), "{}", conversations.len());
+}
+
+#[test]
+fn a_scenario_takes_the_rows_of_its_own_feed_one_after_another() {
+    let text = "why = \"test\"\nload.invocations = 40\nfeed.file = \"all.csv\"\n\
+                [[scenario]]\nname = \"own\"\nweight = 2\nfeed.file = \"own.csv\"\nturn = [{ prompt = \"{{own}}\" }]\n\
+                [[scenario]]\nname = \"other\"\nturn = [{ prompt = \"{{n}}\" }]\n";
+    let mut read = |path: &Path| {
+        let column = if path == Path::new("own.csv") { "own" } else { "n" };
+        Ok((0..7).fold(format!("{column}\n"), |text, row| format!("{text}{column}{row}\n")))
+    };
+    let profile = Profile::parse_with("x.toml", text, Vec::new(), &mut read).expect("valid");
+    let plan = Plan::new(&profile);
+    let all: Vec<_> = (0..40).map(|index| plan.invocation(index)).collect();
+    let own: Vec<_> = all.iter().filter(|at| &*at.scenario == "own").map(|at| at.prompt.to_string()).collect();
+    assert!(own.iter().enumerate().all(|(at, prompt)| *prompt == format!("own{}", at % 7)), "{own:?}");
+    assert!(
+        all.iter().filter(|at| &*at.scenario == "other").all(|at| *at.prompt == *format!("n{}", at.conversation % 7))
+    );
+}
+
 #[test]
 fn a_place_in_the_plan_is_the_same_whoever_asks_and_when() {
-    for text in [CHAT, LIVELY] {
+    for text in [CHAT, LIVELY, MIXED] {
         let plan = plan(text);
         let forwards: Vec<_> = (0..100).map(|index| plan.invocation(index)).collect();
         let mut backwards: Vec<_> = (0..100).rev().map(|index| plan.invocation(index)).collect();
@@ -131,7 +264,7 @@ fn prompts_are_filled_from_the_feed_row_by_row() {
 
 #[test]
 fn a_plan_that_was_written_is_replayed_as_the_same_plan() {
-    for text in [CHAT, LIVELY] {
+    for text in [CHAT, LIVELY, MIXED, &MIXED.replace("load.concurrency = 4", "load.rate = 90")] {
         let plan = plan(text);
         let mut written = Vec::new();
         plan.write(u64::MAX, &mut written).expect("a vector takes it");
@@ -148,7 +281,9 @@ fn a_plan_that_was_written_is_replayed_as_the_same_plan() {
         assert_eq!(replayed.hash(), plan.hash());
         assert!((0..planned).all(|index| replayed.invocation(index) == plan.invocation(index)));
         assert_eq!(replayed.starts().map(Vec::from_iter), plan.starts().map(Vec::from_iter));
-        let changed = again(&written.replacen("Hello", "Hi", 1)).expect("it is a plan");
+        assert!(replayed.in_order().eq(plan.in_order().map(|one| Conversation { of_scenario: 0, ..one })));
+        let first = plan.invocation(0).prompt;
+        let changed = again(&written.replacen(&*first, "Hi", 1)).expect("it is a plan");
         assert_ne!(changed.hash(), plan.hash(), "a changed plan is another one");
         assert_eq!(&*changed.invocation(0).prompt, "Hi");
         let cut_off = &written[..written.len() / 2];
@@ -157,11 +292,44 @@ fn a_plan_that_was_written_is_replayed_as_the_same_plan() {
 }
 
 #[test]
+fn a_plan_of_other_scenarios_is_not_replayed() {
+    let line = |index: u64, conversation: u64, turn: u32, scenario: &str| {
+        json!({"plan_index": index, "conversation": conversation, "turn": turn, "scenario": scenario, "variant": "low",
+            "prompt": "Hi", "think_ns": 0})
+    };
+    let head = json!({"plimsoll_plan": 1, "hash": "x", "whole": true});
+    let read = |lines: &[Value]| {
+        let text: String = [head.clone()].iter().chain(lines).map(|line| format!("{line}\n")).collect();
+        let profile = profile(MIXED);
+        let names: Vec<_> = profile.variants.iter().map(|variant| Arc::clone(&variant.name)).collect();
+        Replay::read(&text, &names, &profile.scenarios).map_or_else(|error| error.to_string(), |_| "it fits".to_owned())
+    };
+    let told = [
+        read(&[line(0, 0, 0, "book"), line(1, 0, 1, "book")]),
+        read(&[line(0, 0, 0, "chat")]),
+        read(&[line(0, 0, 0, "")]),
+        read(&[line(0, 0, 0, "report"), line(1, 0, 1, "book")]),
+        read(&[line(0, 0, 0, "report"), line(1, 1, 0, "ask")]),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    it fits
+    line 2: the profile has no scenario "chat"
+    line 2: the profile has no scenario ""
+    line 3: expected the start with plan_index 1: a conversation has one scenario
+    line 3: expected the start with plan_index 1: the profile's conversations have another number of turns
+    "#);
+}
+
+#[test]
 fn the_hash_tells_plans_apart_and_knows_no_workers() {
     let hash = |text: &str| plan(text).hash().to_owned();
     // The literals are the promise: a bundle of today is still one plan with a bundle of next year.
     insta::assert_snapshot!(hash(CHAT), @"fnv1a64:7cf15503a9883576");
     insta::assert_snapshot!(hash(LIVELY), @"fnv1a64:73fa17285f410c2d");
+    insta::assert_snapshot!(hash(MIXED), @"fnv1a64:14b9730d0a1b0425");
+    for (old, new) in [("weight = 6", "weight = 5"), ("\"book\"", "\"reserve\""), ("Thanks.", "Thank you.")] {
+        assert_ne!(hash(MIXED), hash(&MIXED.replace(old, new)), "{new}");
+    }
     assert_eq!(hash(CHAT), hash(&CHAT.replace("[load]", "[load]\nworkers = 7")));
     for (old, new) in [("2s", "3s"), ("Hello", "Hi"), ("invocations = 5", "invocations = 6"), ("y = 2", "y = 3")] {
         assert_ne!(hash(CHAT), hash(&CHAT.replace(old, new)), "{new}");

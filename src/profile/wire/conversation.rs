@@ -40,7 +40,14 @@ pub(super) fn read(form: &mut Form, feed: Option<&Feed>) -> (Request, Vec<Turn>)
 
 /// One prompt in the request or a list of turns: of the two, what stands over the file wins.
 fn turns(form: &mut Form, feed: Option<&Feed>) -> Vec<Turn> {
-    let listed = (0..form.len("turn")).filter_map(|index| turn(form, index, feed)).collect::<Vec<_>>();
+    if form.len("scenario") > 0 {
+        for key in [TEXT, "turn[0].prompt"].into_iter().filter(|key| form.origin(key).is_some()).collect::<Vec<_>>() {
+            let reason = "prompts stand both here and in [[scenario]]".to_owned();
+            form.contradiction(key, reason, "keep the scenarios, or this");
+        }
+        return Vec::new();
+    }
+    let listed = listed(form, "turn", feed);
     let Some(prompt) = form.text(TEXT) else {
         if listed.is_empty()
             && form.problems.iter().all(|problem| !problem.key.starts_with("turn") && problem.key != TEXT)
@@ -62,10 +69,15 @@ fn turns(form: &mut Form, feed: Option<&Feed>) -> Vec<Turn> {
     vec![Turn { prompt: template(form, TEXT, &prompt, feed), think: Distribution::default() }]
 }
 
-fn turn(form: &mut Form, index: usize, feed: Option<&Feed>) -> Option<Turn> {
-    let key = format!("turn[{index}].prompt");
+/// The turns of a list of them; what is wrong is noted in the form.
+pub(super) fn listed(form: &mut Form, list: &str, feed: Option<&Feed>) -> Vec<Turn> {
+    (0..form.len(list)).filter_map(|index| turn(form, &format!("{list}[{index}]"), feed)).collect()
+}
+
+fn turn(form: &mut Form, section: &str, feed: Option<&Feed>) -> Option<Turn> {
+    let key = format!("{section}.prompt");
     let prompt = form.text(&key)?;
-    let think = form.spread(&format!("turn[{index}].think"))?;
+    let think = form.spread(&format!("{section}.think"))?;
     Some(Turn { prompt: template(form, &key, &prompt, feed), think })
 }
 

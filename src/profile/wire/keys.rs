@@ -86,7 +86,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("load.trace.column", Kind::Filled, Default::Absent("the first"), "The column that holds the instants."),
     key("load.trace.unit", Kind::OneOf(&["s", "ms", "us", "ns"]), Default::Value("\"s\""), "The unit of the instants."),
     key("load.trace.scale", Kind::Positive, Default::Value("1"), "A factor on the distances: 0.5 replays in half the time."),
-    key("load.plan", Kind::Path, Default::Absent("a plan is made"), "A file of `check --plan` whose starts are made again, instead of planning new ones."),
+    key("load.plan", Kind::Path, Default::Absent("a plan is made"), "A file of `--plan` (`check`, `run`) whose starts are made again, instead of planning new ones."),
     key("load.in_flight", Kind::Count { min: 1, max: 1_000_000 }, Default::Absent("`concurrency`, if written, else what the machine can hold"), "Open load: conversations at a time at most."),
     key("load.overflow", Kind::OneOf(&["queue", "drop"]), Default::Value("\"queue\""), "Open load: a start at whose instant there are as many waits for its turn (and is timed from its instant), or is dropped (and counted)."),
     key("load.drain", ANY_TIME, Default::Value("\"30s\""), "How long what is in flight at the end may go on before it is cut."),
@@ -94,6 +94,13 @@ pub(in crate::profile) const KEYS: &[Key] = &[
 
     key("turn[].prompt", Kind::Filled, Default::Required("each turn says something, as prompt = \"…\""), "What the user says in this turn. A conversation of one turn may use `request.input.text` instead."),
     key("turn[].think", Kind::Times, Default::Value("\"0s\""), "How long the user thinks before saying it."),
+
+    key("scenario[].name", Kind::Name, Default::Required("each scenario has a name, as name = \"…\""), "A kind of conversations, with turns of its own, in place of `[[turn]]`: each conversation is dealt to one, in balanced random blocks."),
+    key("scenario[].weight", Kind::Count { min: 1, max: 1_000_000 }, Default::Value("1"), "How often it comes against the others: with weights 3 and 1, exactly three times in every four conversations (of each variant)."),
+    key("scenario[].turn[].prompt", Kind::Filled, Default::Required("each turn says something, as prompt = \"…\""), "What the user says in this turn."),
+    key("scenario[].turn[].think", Kind::Times, Default::Value("\"0s\""), "How long the user thinks before saying it."),
+    key("scenario[].feed.file", Kind::Path, Default::Absent("`feed.file`"), "Rows of its own: each of its conversations takes one."),
+    key("scenario[].feed.order", Kind::OneOf(&["as_written", "shuffled"]), Default::Absent("`as_written`"), "In which order they come."),
 
     key("feed.file", Kind::Path, Default::Absent("prompts are as written"), "A CSV with a head, or lines of JSON objects (`.jsonl`): each conversation takes a row, and `{{name}}` in a prompt stands for its column of that name."),
     key("feed.order", Kind::OneOf(&["as_written", "shuffled"]), Default::Value("\"as_written\""), "In which order the rows come; after the last they begin again, `shuffled` in another order."),

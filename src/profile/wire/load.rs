@@ -7,7 +7,7 @@ use super::problem::Fault;
 use super::{ReadFile, arrivals, rows};
 use crate::pacer::Pacer;
 use crate::profile::plan::Replay;
-use crate::profile::{Expect, Limits, Load, Model, Overflow, Variant};
+use crate::profile::{Expect, Limits, Load, Model, Overflow, Scenario, Variant};
 use crate::seed::Seed;
 use crate::units::{ExactTime, NS_PER_MS};
 
@@ -20,11 +20,11 @@ const STARTS_MAX: u64 = 10_000_000;
 
 /// Reads the load, and the plan that it replays; what is wrong is noted in the form.
 ///
-/// `shape` is what a plan has to fit: the variants, and how many turns a conversation has.
+/// `shape` is what a plan has to fit: the variants, and the scenarios.
 pub(super) fn load(
     form: &mut Form,
     seed: Seed,
-    shape: (&[Variant], usize),
+    shape: (&[Variant], &[Scenario]),
     read: ReadFile<'_>,
 ) -> (Load, Option<Replay>) {
     let way = arrivals::way(form);
@@ -99,7 +99,7 @@ fn open(
     way: &'static str,
     pacer: Pacer,
     (invocations, duration_ns): (Option<u64>, Option<u64>),
-    turns: usize,
+    scenarios: &[Scenario],
 ) -> Model {
     for key in ["load.ramp", "load.ramp_down"] {
         if form.origin(key).is_some() && form.rank(key) >= form.rank(way) {
@@ -126,7 +126,8 @@ fn open(
         form.contradiction(way, reason, "raise load.duration, or the rate");
     }
     let wanted = invocations.map_or(f64::INFINITY, |count| count as f64);
-    let starts = (pacer.expected(end_ns) * turns.max(1) as f64).min(wanted);
+    let turns = Scenario::mean(scenarios, |scenario| f64::from(scenario.count_turns().max(1)));
+    let starts = (pacer.expected(end_ns) * turns).min(wanted);
     let has_end = duration_ns.is_some() || invocations.is_some();
     if has_end && starts > STARTS_MAX as f64 {
         let reason = format!("about {starts:.0} starts are more than the {STARTS_MAX} of one run");
@@ -142,14 +143,14 @@ fn open(
 /// The plan of a file, and when its conversations begin where they do so by the clock.
 fn replay(
     form: &mut Form,
-    (variants, turns): (&[Variant], usize),
+    (variants, scenarios): (&[Variant], &[Scenario]),
     read: ReadFile<'_>,
 ) -> (Option<Replay>, Option<Pacer>) {
     const KEY: &str = "load.plan";
     let Some(path) = form.text(KEY) else { return (None, None) };
     let Some(text) = rows::text_of(form, KEY, &path, read) else { return (None, None) };
     let names: Vec<_> = variants.iter().map(|variant| Arc::clone(&variant.name)).collect();
-    match Replay::read(&text, &names, u32::try_from(turns.max(1)).unwrap_or(u32::MAX)) {
+    match Replay::read(&text, &names, scenarios) {
         Ok((replay, None)) => (Some(replay), None),
         Ok((replay, Some(instants))) => match Pacer::trace(&instants) {
             Ok(pacer) => (Some(replay), Some(pacer)),

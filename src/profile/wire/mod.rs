@@ -16,6 +16,7 @@ mod load;
 mod overrides;
 mod problem;
 mod rows;
+mod scenarios;
 mod script;
 mod spread;
 mod target;
@@ -72,12 +73,14 @@ impl Profile {
 /// The profile that the form makes; it counts only when the form has no problem then.
 fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
     form.require("why");
-    let feed = rows::feed(form, read);
+    let feed = rows::feed(form, "", read);
     let (request, turns) = conversation::read(form, feed.as_ref());
     let target = target::read(form);
     let variants = variants::read(form, &request, &target);
     let seed = Seed(form.number_or_default("seed"));
-    let (load, replay) = load::load(form, seed, (&variants, turns.len()), read);
+    let scenarios = scenarios::read(form, turns, feed.as_ref(), read);
+    scenarios::check(form, &scenarios, &variants);
+    let (load, replay) = load::load(form, seed, (&variants, &scenarios), read);
     Profile {
         name: form.text("name").unwrap_or_else(|| name_of(file)),
         why: form.text("why").unwrap_or_default(),
@@ -87,7 +90,7 @@ fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
         load,
         request,
         variants,
-        turns,
+        scenarios,
         feed,
         user: conversation::user(form),
         replay,

@@ -19,19 +19,20 @@ struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// Reads the feed, when one is named; what is wrong is noted in the form.
-pub(super) fn feed(form: &mut Form, read: ReadFile<'_>) -> Option<Feed> {
-    let path = form.text("feed.file")?;
-    let order = match form.text("feed.order").as_deref() {
+/// Reads the feed whose keys stand under `prefix`, when one is named; what is wrong is noted in the form.
+pub(super) fn feed(form: &mut Form, prefix: &str, read: ReadFile<'_>) -> Option<Feed> {
+    let key = format!("{prefix}feed.file");
+    let path = form.text(&key)?;
+    let order = match form.text(&format!("{prefix}feed.order")).as_deref() {
         Some("shuffled") => Order::Shuffled,
         _ => Order::AsWritten,
     };
-    let text = text_of(form, "feed.file", &path, read)?;
+    let text = text_of(form, &key, &path, read)?;
     let is_json = Path::new(&path).extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
     let table = if is_json { json_lines(&text) } else { csv(&text) };
     match table {
         Ok(Table { columns, rows }) => Some(Feed { columns, rows: rows.into(), order }),
-        Err(why) => refuse(form, "feed.file", &path, &why),
+        Err(why) => refuse(form, &key, &path, &why),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::metrics::check::Pattern;
 use crate::profile::script::Script;
-use crate::profile::{Model, Overflow};
+use crate::profile::{Model, Overflow, Scenario};
 
 const SMALLEST: &str = r#"
 why = "a test"
@@ -165,14 +165,21 @@ fn the_smallest_profile_gets_every_default() {
                 version: None,
             },
         ],
-        turns: [
-            Turn {
-                prompt: Plain(
-                    "Hello",
-                ),
-                think: Constant(
-                    0.0,
-                ),
+        scenarios: [
+            Scenario {
+                name: "",
+                weight: 1,
+                turns: [
+                    Turn {
+                        prompt: Plain(
+                            "Hello",
+                        ),
+                        think: Constant(
+                            0.0,
+                        ),
+                    },
+                ],
+                feed: None,
             },
         ],
         feed: None,
@@ -406,6 +413,47 @@ fn a_matrix_spans_every_combination() {
     profiles/x.toml:5: user.hang_up.share: a share over 0 needs user.hang_up.after; say when they hang up, such as after = "2s"
     profiles/x.toml:5: user.slow.share: expected a number from 0 to 1, found 2
     "#);
+}
+
+#[test]
+fn scenarios_that_cannot_be_are_refused_with_what_to_write_instead() {
+    let of = |lines: &str| errors(&format!("why = \"a test\"\nload.invocations = 1\n{lines}"));
+    let named =
+        |name: &str, more: &str| format!("[[scenario]]\nname = \"{name}\"\nturn = [{{ prompt = \"Hi\" }}]\n{more}\n");
+    let many = |count: u32| (0..count).map(|at| named(&format!("s{at}"), "")).collect::<String>();
+    let told = [
+        of("[[scenario]]\nname = \"a\""),
+        of("[[scenario]]\nturn = [{ prompt = \"Hi\" }]"),
+        of(&named("a", "weight = 0")),
+        of(&named("a", "wait = 1")),
+        of(&(named("a", "") + &named("a", ""))),
+        of(&(named("a", "") + "[[turn]]\nprompt = \"Hi\"")),
+        with(&named("a", "")),
+        of(&(named("a", "weight = 1000") + &named("b", "weight = 7"))),
+        of(&many(65)),
+        of("[[scenario]]\nname = \"a\"\nturn = [{ prompt = \"Hi\", think = \"soon\" }]"),
+        of("[[scenario]]\nname = \"a\"\nfeed.file = \"rows.csv\"\nturn = [{ prompt = \"{{x}}\" }]"),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    profiles/x.toml: scenario[0].turn: missing: say what is asked, as prompt = "…" in [[scenario.turn]]
+    profiles/x.toml: scenario[0].name: missing: each scenario has a name, as name = "…"
+    profiles/x.toml:6: scenario[0].weight: expected a whole number from 1 to 1000000, found 0
+    profiles/x.toml:6: scenario[0].wait: unknown key
+    profiles/x.toml:8: scenario[1].name: two scenarios are called "a"; give each a name of its own
+    profiles/x.toml:8: turn[0].prompt: prompts stand both here and in [[scenario]]; keep the scenarios, or this
+    profiles/x.toml:4: request.input.text: prompts stand both here and in [[scenario]]; keep the scenarios, or this
+    profiles/x.toml:6: scenario[0].weight: the weights make blocks of 1007 conversations, more than the 1000 in which shares come out exactly; write weights with a ratio of smaller numbers, such as 3 and 1
+    profiles/x.toml: scenario[0].weight: 65 pairs of scenario and variant are more than the 64 of one run; mix fewer scenarios, or compare fewer variants at a time
+    profiles/x.toml:5: scenario[0].turn[0].think: expected a duration such as "250ms", or a distribution of them such as { exponential = "20ms" }, found "soon"
+    profiles/x.toml:5: scenario[0].feed.file: read rows.csv: unsupported
+    "#);
+    let even = of_scenarios(&(named("a", "weight = 900000") + &named("b", "weight = 300000")));
+    assert_eq!(even.iter().map(|scenario| scenario.weight).collect::<Vec<_>>(), [900_000, 300_000], "3 and 1");
+}
+
+fn of_scenarios(lines: &str) -> Vec<Scenario> {
+    let text = format!("why = \"a test\"\nload.invocations = 1\n{lines}");
+    over(&text, &[]).expect("valid").scenarios
 }
 
 #[test]
