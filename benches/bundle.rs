@@ -134,6 +134,7 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
         steal: None,
         lost_workers: 0,
         budget_spent: None,
+        aborted: None,
         holds: 0,
         held_ns: 0,
         tasks: LeftTasks { left: 0, stopped: 0, why: None },

@@ -391,7 +391,7 @@ fn objectives_are_answered_and_decide_the_code() {
     }
     let ended = output(&["run", "--slo", "ttft p95 < 3s"]);
     assert_eq!(ended.status.code(), Some(2));
-    insta::assert_snapshot!(text(&ended.stderr), @r#"error: flag --slo: objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s"#);
+    insta::assert_snapshot!(text(&ended.stderr), @r#"error: flag --slo: objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s"#);
 }
 
 #[test]

@@ -51,6 +51,19 @@ fn instants(rows: &[Vec<String>]) -> Vec<u64> {
 }
 
 #[test]
+fn an_objective_that_fails_over_its_window_stops_the_run_where_it_says_so() {
+    let slo = "ttfc p50 < 1ms for 1s, abort";
+    let (ended, run, rows) = run(&["-c", "2", "-z", "60s", "--slo", slo]);
+    assert!(matches!(ended.status.code(), Some(99 | 8)), "{}", text(&ended.stderr));
+    let told = text(&ended.stdout);
+    assert!(told.contains(", then stopped by an objective that failed"), "{told}");
+    assert!(told.contains(&format!("fail      {slo}: violated in each of 1 seconds; the last, ")), "{told}");
+    assert!(told.contains(&format!("when the objective {slo:?} had failed: ")), "{told}");
+    assert_eq!((&run["status"], &run["harness"]["aborted"]["objective"]), (&"aborted".into(), &slo.into()));
+    assert!(rows.len() > 2 && rows.iter().all(|row| row[2] == "completed"), "what was in flight drained");
+}
+
+#[test]
 fn with_a_rate_starts_follow_the_clock() {
     let (ended, run, rows) = run(&["-q", "200", "-n", "30"]);
     assert!(matches!(ended.status.code(), Some(0 | 8)), "{}", text(&ended.stderr));

@@ -17,11 +17,11 @@ use crate::client::Route;
 use crate::client::stamper::Figures;
 use crate::client::stop::{Stopped, Stopper};
 use crate::clock::Clock;
-use crate::driver::{Control, Crew, Dispatcher, Ended, Spent, Stop, Window, machine};
+use crate::driver::{Aborted, Control, Crew, Dispatcher, Ended, Spent, Stop, Window, machine};
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::objective::Answer;
 use crate::metrics::warning::BudgetPart;
-use crate::metrics::{Outcome, Verdict};
+use crate::metrics::{Objective, Outcome, Verdict};
 use crate::profile::{Connection, Place, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::network::Sockets;
@@ -58,7 +58,8 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
         write_plan(plan_file.take(), &crew.plan, planned).context("failed to start")?;
     }
     let stopper = endpoint.stopper(profile);
-    let loaded = load(&crew, &mut bundle, &runtime, &local, (stopper, args.quiet)).context("failed to go on")?;
+    let loaded = load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet))
+        .context("failed to go on")?;
     let (ended, tasks) = loaded;
     // What nothing had counted is known now: the starts before the first conversation that nobody took up.
     let taken_up = crew.plan.conversation(crew.control.taken()).first_index;
@@ -72,11 +73,12 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
 
     signals::end_at_once().context("failed to go on")?;
     let stopped = ended.stopped;
-    manifest.status = match (stopped, ended.spent) {
-        (Some(Stop::Interrupt), _) => Status::Interrupted,
-        (Some(Stop::Terminate), _) => Status::Terminated,
-        (None, Some(_)) => Status::BudgetSpent,
-        (None, None) => Status::Done,
+    manifest.status = match (stopped, ended.spent, &ended.aborted) {
+        (Some(Stop::Interrupt), ..) => Status::Interrupted,
+        (Some(Stop::Terminate), ..) => Status::Terminated,
+        (None, Some(_), _) => Status::BudgetSpent,
+        (None, None, Some(_)) => Status::Aborted,
+        (None, None, None) => Status::Done,
     };
     manifest.harness = Some(harness(ended, tasks, sockets));
     let readback = readback::sum_up(bundle.folder(), &manifest).context("failed to sum up the run")?;
@@ -174,14 +176,14 @@ fn crew(profile: &Profile, endpoint: &Endpoint, run_id: &str, clock: Clock, size
 fn load(
     crew: &Crew,
     bundle: &mut Bundle,
-    runtime: &Runtime,
-    local: &LocalSet,
+    (runtime, local): (&Runtime, &LocalSet),
+    objectives: &[Objective],
     (stopper, quiet): (Option<Stopper>, bool),
 ) -> anyhow::Result<(Ended, Option<Stopped>)> {
     let mut progress = Progress::new(quiet);
     let ended = local.block_on(runtime, async {
         let stops = signals::listen()?;
-        let mut dispatcher = Dispatcher::new(crew, bundle);
+        let mut dispatcher = Dispatcher::new(crew, bundle).watching(objectives);
         let stopping = stopper.map(|stopper| {
             let (give, take) = tokio::sync::mpsc::unbounded_channel();
             (give, tokio::task::spawn_local(stopper.stop_all(take)))
@@ -239,14 +241,16 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
 }
 
 fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets) -> Harness {
+    let tasks = left_tasks(&ended, stopped);
     Harness {
         budget_spent: ended.spent.map(|spent| match spent {
             Spent::Invocations(count) => BudgetPart::Invocations(count),
             Spent::Duration(ns) => BudgetPart::DurationNs(ns),
         }),
+        aborted: ended.aborted.map(|Aborted { objective, at_ns }| run::Aborted { objective, at_ns }),
         holds: ended.holds.count,
         held_ns: ended.holds.held_ns,
-        tasks: left_tasks(&ended, stopped),
+        tasks,
         end_ns: ended.end_ns,
         planned: ended.ledger.planned,
         started: ended.progress.started,

@@ -13,10 +13,12 @@ use super::crew::Crew;
 use super::machine::{self, CpuShares, CpuTicks};
 use super::message::{Message, Progress};
 use super::seconds::{Closed, Seconds};
+use super::seen::Seen;
 use super::window::Window;
 use crate::client::stamper::Figures;
 use crate::clock::Clock;
 use crate::metrics::certificate::{BUDGET_HELD, CLIENT_LATE};
+use crate::metrics::objective::{Answer, Objective, Windows};
 use crate::metrics::recorder::GapGroup;
 use crate::metrics::{Ledger, Metric, Outcome, Record, Series};
 use crate::profile::{Plan, Planned};
@@ -51,6 +53,15 @@ pub struct Live {
     pub draining: bool,
 }
 
+/// An objective over a window that failed and stopped the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aborted {
+    /// As it was written.
+    pub objective: String,
+    /// When it did, in nanoseconds since the run's origin.
+    pub at_ns: u64,
+}
+
 /// How a run ended.
 #[derive(Debug, Default)]
 pub struct Ended {
@@ -70,6 +81,10 @@ pub struct Ended {
     pub end_ns: u64,
     /// Which part of the budget ended the run, when one did.
     pub spent: Option<Spent>,
+    /// Which objective stopped the run, when one did.
+    pub aborted: Option<Aborted>,
+    /// How the objectives over windows came out, in their order.
+    pub windows: Vec<(Answer, String)>,
     /// How often and for how long the target's word held starts up.
     pub holds: Holds,
     /// Tasks that were left behind.
@@ -78,32 +93,6 @@ pub struct Ended {
     pub tasks_unnamed: u64,
     /// Workers that died; their invocations in flight have no row, or one as not started.
     pub lost_workers: u32,
-}
-
-/// Which places of the plan have ended: a bit each.
-#[derive(Debug, Default)]
-struct Seen(Vec<u64>);
-
-impl Seen {
-    /// Notes a place; says whether it is new.
-    fn insert(&mut self, index: u64) -> bool {
-        let (word, bit) = Self::place(index);
-        if word >= self.0.len() {
-            self.0.resize(word + 1, 0);
-        }
-        let new = self.0[word] & bit == 0;
-        self.0[word] |= bit;
-        new
-    }
-
-    fn contains(&self, index: u64) -> bool {
-        let (word, bit) = Self::place(index);
-        self.0.get(word).is_some_and(|bits| bits & bit != 0)
-    }
-
-    fn place(index: u64) -> (usize, u64) {
-        (usize::try_from(index / 64).expect("a plan that is counted fits into memory"), 1 << (index % 64))
-    }
 }
 
 /// Owns a run while it goes on.
@@ -125,6 +114,9 @@ pub struct Dispatcher<'a> {
     stopped: Option<Stop>,
     /// Since when nothing more was started because somebody asked for the end.
     stopped_ns: Option<u64>,
+    objectives: Vec<Objective>,
+    windows: Windows,
+    aborted: Option<Aborted>,
     left: Option<UnboundedSender<String>>,
     tasks_left: u64,
     tasks_unnamed: u64,
@@ -159,6 +151,9 @@ impl<'a> Dispatcher<'a> {
             live: Live::default(),
             stopped: None,
             stopped_ns: None,
+            objectives: Vec::new(),
+            windows: Windows::default(),
+            aborted: None,
             left: None,
             tasks_left: 0,
             tasks_unnamed: 0,
@@ -169,6 +164,14 @@ impl<'a> Dispatcher<'a> {
     #[must_use]
     pub fn leaving(mut self, left: UnboundedSender<String>) -> Self {
         self.left = Some(left);
+        self
+    }
+
+    /// Watches the objectives that have a window, second by second, and stops the run when one says so that fails.
+    #[must_use]
+    pub fn watching(mut self, objectives: &[Objective]) -> Self {
+        self.windows = Windows::of(objectives);
+        self.objectives = objectives.to_vec();
         self
     }
 
@@ -277,7 +280,20 @@ impl<'a> Dispatcher<'a> {
         self.live.events_per_s = closed.interval.events;
         self.live.ttfc.merge(&closed.parts.all(Series::from_intended(Metric::Ttfc)));
         self.live.client_lag.merge(&closed.parts.all(Series::of(Metric::ClientLag)));
-        self.bundle.write_second(&closed.interval, &closed.parts, closed.span_ns)
+        self.bundle.write_second(&closed.interval, &closed.parts, closed.span_ns)?;
+        let stops = self.windows.take(closed.interval.second, &closed.parts).map(ToString::to_string);
+        stops.into_iter().for_each(|objective| self.abort(objective));
+        Ok(())
+    }
+
+    /// Lets what is in flight drain, unless the run is on its way to its end anyway.
+    fn abort(&mut self, objective: String) {
+        let at_ns = self.clock.now();
+        if self.control.phase() == Phase::Running && at_ns < self.window.end_ns() && self.done < self.workers {
+            self.aborted = Some(Aborted { objective, at_ns });
+            self.stopped_ns.get_or_insert(at_ns);
+            self.control.advance(Phase::Draining);
+        }
     }
 
     fn show(&mut self, watch: &mut dyn FnMut(&Live)) {
@@ -304,6 +320,8 @@ impl<'a> Dispatcher<'a> {
             stopped: self.stopped,
             stamps: self.stamps,
             spent: self.control.spent(),
+            windows: self.objectives.iter().filter_map(|objective| self.windows.answer(objective)).collect(),
+            aborted: self.aborted,
             holds: self.control.holds(),
             tasks_left: self.tasks_left,
             tasks_unnamed: self.tasks_unnamed,

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod message;
 mod open;
 pub mod seconds;
+mod seen;
 pub mod window;
 pub mod worker;
 
@@ -19,7 +20,7 @@ mod tests;
 
 pub use control::{Control, Holds, Phase, Spent};
 pub use crew::Crew;
-pub use dispatcher::{Dispatcher, Ended, Live, Stop};
+pub use dispatcher::{Aborted, Dispatcher, Ended, Live, Stop};
 pub use message::{Message, Progress};
 pub use window::Window;
 pub use worker::{Share, Worker};

@@ -10,7 +10,7 @@ use super::column::Column;
 use super::conversations::{Conversation, Conversations};
 use super::marginal::Marginal;
 use super::metric::{Metric, Series};
-use super::objective::Objective;
+use super::objective::{Objective, Recorded, Scope, Windows};
 use super::record::Record;
 use super::summary::{Failure, Group, MetricRows, MetricSummary, QUANTILES, Quantile, Row, Settled, Share, Summary};
 use super::tally::Tally;
@@ -40,6 +40,7 @@ pub struct Digest {
     warmup_rows: u64,
     failures: BTreeMap<(String, String), u64>,
     objectives: Vec<Objective>,
+    windows: Windows,
     many: BTreeMap<Key, Hdr<u64>>,
     conversations: Conversations,
     /// All of them, once they are summed up.
@@ -92,7 +93,7 @@ impl Digest {
     pub fn new(objectives: Vec<Objective>) -> Self {
         let series: Vec<_> = Series::all().into_iter().filter(|series| !series.metric.is_many()).collect();
         let columns = series.iter().map(|_| Column::default()).collect();
-        Self { series, columns, objectives, ..Self::default() }
+        Self { series, columns, windows: Windows::of(&objectives), objectives, ..Self::default() }
     }
 
     /// The same, of conversations with so many turns by the name of their scenario.
@@ -150,6 +151,11 @@ impl Digest {
         histogram::add(&mut self.many, key, part);
     }
 
+    /// One more histogram of a second, for objectives over windows.
+    pub fn take_second(&mut self, second: u64, of: Recorded<'_>, part: &Hdr<u64>) {
+        self.windows.gather(second, of, || histogram::counts(part));
+    }
+
     /// The plain quantile `p` of a series over all invocations, in nanoseconds: never refused, and without an interval.
     ///
     /// For what the harness says of itself, where a rough number is better than none.
@@ -180,10 +186,25 @@ impl Digest {
             groups.extend(self.variants.by_name().into_iter().map(|at| self.group(Whose::Variant(at), span_ns)));
         }
         groups.extend(self.scenarios.by_name().into_iter().map(|at| self.group(Whose::Scenario(at), span_ns)));
-        let objectives = self.objectives.iter().map(|objective| objective.judge(&groups[0], span_ns)).collect();
+        self.windows.step();
+        let judge = |objective: &Objective| objective.judge(self.of(objective, &groups), span_ns, &self.windows);
+        let objectives = self.objectives.iter().map(judge).collect();
         let (settled, failures) = (self.settled(), failures(self.failures));
         let warmup_rows = self.warmup_rows;
         Summary { span_ns, warmup_rows, groups, objectives, settled, failures, server: None }
+    }
+
+    /// The group that an objective is about; none when it has no rows.
+    fn of<'g>(&self, objective: &Objective, groups: &'g [Group]) -> Option<&'g Group> {
+        match objective.scope() {
+            None => groups.first(),
+            // A variant alone has no group of its own beside that of all.
+            Some(Scope::Variant(name)) if self.variants.names.len() == 1 => {
+                groups.first().filter(|_| *self.variants.names[0] == **name)
+            }
+            Some(Scope::Variant(name)) => groups.iter().find(|group| group.variant.as_ref() == Some(name)),
+            Some(Scope::Scenario(name)) => groups.iter().find(|group| group.scenario.as_ref() == Some(name)),
+        }
     }
 
     /// When time to finish had settled, in order of intended start.

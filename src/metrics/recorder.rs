@@ -86,6 +86,12 @@ impl Tag {
             None => self.series.name(),
         }
     }
+
+    /// How the invocations ended, as files say it: the outcome, `any` of running ones, or `warmup`.
+    #[must_use]
+    pub fn ended(&self) -> &'static str {
+        if self.warmup { "warmup" } else { self.outcome.unwrap_or("any") }
+    }
 }
 
 impl Parts {

@@ -84,6 +84,13 @@ pub enum Warning {
         /// Which part of it.
         spent: BudgetPart,
     },
+    /// An objective that failed stopped the run.
+    Aborted {
+        /// As it was written.
+        objective: String,
+        /// When, in nanoseconds since the run's origin.
+        at_ns: u64,
+    },
     /// The target's word held all starts up.
     Braked {
         /// Answers with status 429.
@@ -217,6 +224,11 @@ impl Warning {
             Self::BudgetSpent { spent } => {
                 write!(out, "the run was stopped by {spent}: these are the numbers of what it had done by then")
             }
+            Self::Aborted { objective, at_ns } => write!(
+                out,
+                "the run was stopped {} after its start, when the objective {objective:?} had failed: these are the numbers of what it had done by then",
+                Human(*at_ns)
+            ),
             Self::Braked { count, held_ns } => write!(
                 out,
                 "{count} answers with status 429 held all starts up, for {} in all: the target's rate limit set the pace",

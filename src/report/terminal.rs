@@ -63,6 +63,7 @@ fn headline(run: &Run, group: &Group) -> String {
         Status::Running => ", and the run did not end in order",
         Status::Done => "",
         Status::BudgetSpent => ", then stopped by its budget",
+        Status::Aborted => ", then stopped by an objective that failed",
         Status::Interrupted => ", then interrupted",
         Status::Terminated => ", then terminated",
     };

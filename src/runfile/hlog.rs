@@ -109,8 +109,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The output can't be written.
     pub fn write(&mut self, tag: &Tag, start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
-        let outcome = if tag.warmup { "warmup" } else { tag.outcome.unwrap_or("any") };
-        self.line([&tag.metric(), &tag.variant, outcome, &tag.scenario], start_ns, end_ns, histogram)
+        self.line([&tag.metric(), &tag.variant, tag.ended(), &tag.scenario], start_ns, end_ns, histogram)
     }
 
     /// Writes the gaps of one group of streams over the whole run.

@@ -15,11 +15,12 @@ use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run, table};
 use crate::metrics::certificate::{ArrivalClock, CLIENT_LATE, LIMIT_REACHED, NO_SOCKET, SelfError};
 use crate::metrics::digest::{Digest, Key};
-use crate::metrics::objective::NotAnObjective;
+use crate::metrics::objective::{NotAnObjective, Recorded};
 use crate::metrics::server::Observed;
 use crate::metrics::summary::Settled;
 use crate::metrics::{Certificate, Ledger, Metric, Outcome, Record, Series, Summary, Warning};
 use crate::stats::{histogram, littles_law};
+use crate::units::NS_PER_S;
 
 /// Why a bundle can't be read.
 #[derive(Debug, Error)]
@@ -118,6 +119,9 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
     let log = File::open(&path).map_err(|source| Error::Read { path, source })?;
     let cut_off = hlog::read(BufReader::new(log), |line| {
         let group = line.gap_group();
+        let of =
+            Recorded { metric: &line.metric, variant: &line.variant, scenario: &line.scenario, outcome: &line.outcome };
+        digest.take_second(line.start_ns / NS_PER_S, of, &line.histogram);
         let metric = Metric::ALL.into_iter().find(|metric| metric.is_many() && metric.name() == line.metric);
         let metric = group.map(|_| Metric::Gap).or(metric);
         if let Some(metric) = metric.filter(|_| line.outcome != "warmup") {
@@ -263,6 +267,12 @@ impl Facts {
 /// What the budget and the tasks that were left behind give to know.
 fn own_limits(harness: &Harness, warnings: &mut Vec<Warning>) {
     warnings.extend(harness.budget_spent.map(|spent| Warning::BudgetSpent { spent }));
+    warnings.extend(
+        harness
+            .aborted
+            .as_ref()
+            .map(|aborted| Warning::Aborted { objective: aborted.objective.clone(), at_ns: aborted.at_ns }),
+    );
     if harness.holds > 0 {
         warnings.push(Warning::Braked { count: harness.holds, held_ns: harness.held_ns });
     }

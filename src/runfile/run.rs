@@ -42,6 +42,8 @@ pub enum Status {
     Done,
     /// Stopped by its budget; complete up to there.
     BudgetSpent,
+    /// Stopped by an objective that failed; complete up to there.
+    Aborted,
     /// Ended by an interrupt; complete up to there.
     Interrupted,
     /// Ended by a request to terminate; complete up to there.
@@ -187,6 +189,9 @@ pub struct Harness {
     pub lost_workers: u32,
     /// Which part of the budget ended the run, when one did.
     pub budget_spent: Option<BudgetPart>,
+    /// The objective that stopped the run, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<Aborted>,
     /// Answers with status 429 that held all starts up.
     pub holds: u64,
     /// For how long they did, in nanoseconds.
@@ -198,6 +203,16 @@ pub struct Harness {
     pub sockets: Sockets,
     /// What the arrival stamps are worth.
     pub stamps: Stamps,
+}
+
+/// The objective that stopped a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aborted {
+    /// As it was written.
+    pub objective: String,
+    /// When it did, in nanoseconds since the run's origin.
+    pub at_ns: u64,
 }
 
 /// Tasks that the run left behind at the agent.

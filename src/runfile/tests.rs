@@ -154,6 +154,7 @@ fn harness(all: &[Ended], end_ns: u64) -> Harness {
         steal: None,
         lost_workers: 0,
         budget_spent: None,
+        aborted: None,
         holds: 0,
         held_ns: 0,
         tasks: LeftTasks::default(),

@@ -50,7 +50,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("seed", Kind::Count { min: 0, max: u64::MAX }, Default::Value("1"), "Where every random choice comes from; the same seed gives the same plan."),
     key("stall", TIME, Default::Value("\"1s\""), "A gap between chunks over this is a stall."),
 
-    key("objectives", Kind::Texts, Default::Value("[]"), "What must hold of a run (`--slo`), such as `ttfc p95 < 3s`, `gap p99 < 400ms`, `success > 99%`, `stall rate < 1%` or `goodput > 5/s`."),
+    key("objectives", Kind::Texts, Default::Value("[]"), "What must hold of a run (`--slo`), such as `ttfc p95 < 3s`, `gap p99 < 400ms`, `success > 99%`, `stall rate < 1%` or `goodput > 5/s`; of one variant, or over a window: see [Objectives](#objectives)."),
     key("target.url", Kind::Url, Default::Value("\"mock\""), "Base URL of the agents' API, or `mock` for the embedded mock."),
     key("target.agent_id", Kind::Name, Default::Absent("`mock-agent` for the mock; else required"), "The agent that is invoked."),
     key("target.version", Kind::Name, Default::Absent("the latest deployed"), "The agent's version; `draft` for undeployed changes."),

@@ -13,6 +13,7 @@ mod form;
 pub(super) mod keys;
 pub(super) mod kind;
 mod load;
+mod objectives;
 mod overrides;
 mod problem;
 mod rows;
@@ -34,7 +35,6 @@ use std::path::Path;
 use form::Form;
 
 use super::{Profile, Resolved};
-use crate::metrics::Objective;
 use crate::seed::Seed;
 
 /// Gives the text of a file that a profile names.
@@ -86,6 +86,7 @@ fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
         why: form.text("why").unwrap_or_default(),
         seed,
         budget: budget::read(form, &target, &load),
+        objectives: objectives::read(form, (&variants, &scenarios), &load),
         target,
         load,
         request,
@@ -97,26 +98,10 @@ fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
         limits: load::limits(form),
         expect: load::expect(form),
         checks: check::read(form),
-        objectives: objectives(form),
         stall_ns: form.number_or_default("stall"),
         mock: script::read(form),
         resolved: Resolved(form.resolved()),
     }
-}
-
-/// What must hold of a run, each read as it was written.
-fn objectives(form: &mut Form) -> Vec<Objective> {
-    let mut objectives = Vec::new();
-    for text in form.texts("objectives") {
-        match text.parse() {
-            Ok(objective) => objectives.push(objective),
-            Err(error) => {
-                let origin = form.origin("objectives").cloned();
-                form.report(origin.as_ref(), "objectives", Fault::Objective(error));
-            }
-        }
-    }
-    objectives
 }
 
 /// The file's stem as a name that is safe in a path.

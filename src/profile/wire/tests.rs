@@ -25,6 +25,37 @@ fn over(text: &str, overrides: &[Override]) -> Result<Profile, Problems> {
 }
 
 #[test]
+fn objectives_that_can_never_be_answered_are_refused() {
+    let with =
+        |objectives: &str| with(&format!("load.duration = \"20s\"\nload.warmup = \"5s\"\nobjectives = [{objectives}]"));
+    insta::assert_snapshot!(with(r#""ttft p95 < 3s", "ttfc p100 < 3s", "ttfc p95 < 3", "ttfc p95 < 1s", "ttfc p95 > 2s""#), @r#"
+    profiles/x.toml:7: objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+    profiles/x.toml:7: objectives: "ttfc p100 < 3s" is not an objective: p100 is no quantile that is reported; those are p50, p90, p95, p99 and p99.9; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+    profiles/x.toml:7: objectives: "ttfc p95 < 3" is not an objective: "3" is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+    profiles/x.toml:7: objectives: "ttfc p95 > 2s" is not an objective: it can only be asked to be under a limit; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+    "#);
+    insta::assert_snapshot!(with(r#""ttfc p95 < 1s", "ttfc p95 < 2s", "ttfc p95 < 2s for 3s", "ttfc p95 <= 2s for 3s, abort""#), @r#"
+    profiles/x.toml:7: objectives: "ttfc p95 < 2s": "ttfc p95 < 1s" has another limit for the same; keep one of them
+    profiles/x.toml:7: objectives: "ttfc p95 <= 2s for 3s, abort": "ttfc p95 < 2s for 3s" asks for it already; keep one of them
+    "#);
+    insta::assert_snapshot!(with(r#""ttfc{variant=high} p95 < 1s", "success{scenario=chat} > 99%""#), @r#"
+    profiles/x.toml:7: objectives: "ttfc{variant=high} p95 < 1s": the profile has no variant "high"; known are base; name one of them, or leave out the braces
+    profiles/x.toml:7: objectives: "success{scenario=chat} > 99%": the profile has no scenario "chat"; there is none; name one of them, or leave out the braces
+    "#);
+    insta::assert_snapshot!(with(r#""ttfc p95 < 1s for 15s", "ttfc p95 < 1s over 16s", "ttfc p95 < 1s within 0s""#), @r#"
+    profiles/x.toml:7: objectives: "ttfc p95 < 1s over 16s": a window of 16.0s is longer than the 15.0s that are measured (load.duration without load.warmup); shorten the window, or lengthen load.duration
+    profiles/x.toml:7: objectives: "ttfc p95 < 1s within 0s" is not an objective: a window is whole seconds, one or more; write within 10s; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+    "#);
+    let variants = "[[variant]]\nname = \"low\"\n[[variant]]\nname = \"high\"";
+    let scoped = |name: &str| format!("{SMALLEST}objectives = [\"ttfc{{variant={name}}} p95 < 1s\"]\n{variants}");
+    insta::assert_snapshot!(errors(&scoped("hgh")), @r#"profiles/x.toml:5: objectives: "ttfc{variant=hgh} p95 < 1s": the profile has no variant "hgh"; known are low, high; name one of them, or leave out the braces"#);
+    assert_eq!(over(&scoped("high"), &[]).expect("it is known").objectives.len(), 1);
+    let mixed = include_str!("../../../profiles/mixed.toml");
+    assert_eq!(over(mixed, &[]).expect("it is valid").objectives.len(), 3);
+    insta::assert_snapshot!(errors(&mixed.replace("scenario=ask", "scenario=chat")), @r#"profiles/x.toml:5: objectives: "ttfc{scenario=chat} p95 < 1s": the profile has no scenario "chat"; known are ask, book; name one of them, or leave out the braces"#);
+}
+
+#[test]
 fn checks_that_can_never_tell_anything_are_refused() {
     insta::assert_snapshot!(with("[check]\ncontains = [\"a load line\", \"\"]\nlacks = [\"load\"]\nmatches = \"(42\"\ntool_errors_max = -1\nnon_empty = \"yes\"\nequals = \"x\""), @r#"
     profiles/x.toml:6: check.contains: every result has the empty text; remove it; non_empty asks for any text

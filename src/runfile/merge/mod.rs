@@ -260,6 +260,7 @@ fn harness(sources: &[Source]) -> Harness {
         steal: worst(|one| one.steal),
         lost_workers: all().map(|one| one.lost_workers).sum(),
         budget_spent: all().find_map(|one| one.budget_spent),
+        aborted: all().find_map(|one| one.aborted.clone()),
         holds: sum(|one| one.holds),
         held_ns: sum(|one| one.held_ns),
         tasks: LeftTasks {

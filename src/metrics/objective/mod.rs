@@ -1,14 +1,22 @@
 //! Objectives (SLOs): `ttfc p95 < 3s` parsed once, and judged on a summary: pass, fail, or inconclusive.
 //!
 //! An objective passes or fails only when its whole interval lies on one side of its limit (METRICS.md, "Objectives").
+//! One with a window is a rule over seconds instead, see [`window`].
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use super::metric::{Metric, Origin, Series};
+mod read;
+pub mod window;
+mod windows;
+
+pub use read::NotAnObjective;
+pub use windows::{Recorded, Windows};
+
+use window::Window;
+
+use super::metric::{Metric, Series};
 use super::record::Record;
 use super::summary::{Group, Quantile, Refused, Share};
 use crate::stats::Observation;
@@ -21,10 +29,23 @@ const TOOL: &str = "tool.";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
     subject: Subject,
+    /// Whose; everyone's when absent.
+    scope: Option<Scope>,
     /// The value must lie under the limit; else over it.
     under: bool,
     limit: Limit,
+    /// Over which seconds; over the whole run when absent.
+    window: Option<Window>,
     text: String,
+}
+
+/// Whose invocations an objective is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of this variant.
+    Variant(String),
+    /// Those of this scenario.
+    Scenario(String),
 }
 
 /// What an objective is about.
@@ -47,16 +68,6 @@ enum Limit {
     Ns(u64),
     Share(f64),
     PerSecond(f64),
-}
-
-/// Why a text is no objective.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{text:?} is not an objective: {why}; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s"
-)]
-pub struct NotAnObjective {
-    text: String,
-    why: String,
 }
 
 /// How an objective came out.
@@ -83,88 +94,6 @@ pub struct Judged {
     pub found: String,
 }
 
-impl FromStr for Objective {
-    type Err = NotAnObjective;
-
-    fn from_str(text: &str) -> Result<Self, NotAnObjective> {
-        let refuse = |why: &str| NotAnObjective { text: text.to_owned(), why: why.to_owned() };
-        let at = text.find(['<', '>']).ok_or_else(|| refuse("it has neither < nor >"))?;
-        let (what, rest) = text.split_at(at);
-        let under = rest.starts_with('<');
-        let limit = rest[1..].strip_prefix('=').unwrap_or(&rest[1..]).trim();
-        let words: Vec<_> = what.split_whitespace().collect();
-        let subject = match words[..] {
-            ["success"] => Subject::Success,
-            ["stall", "rate"] => Subject::StallRate,
-            ["goodput"] => Subject::Goodput,
-            ["tool", _] => return Err(refuse("it names no tool; write tool.NAME")),
-            [name, quantile] if name.strip_prefix(TOOL).is_some_and(|tool| !tool.is_empty()) => {
-                let p = level(quantile).ok_or_else(|| refuse("a quantile is p50 to p99.9"))?;
-                Subject::Tool(name[TOOL.len()..].to_owned(), p)
-            }
-            [name, quantile] => {
-                let series = series(name).ok_or_else(|| refuse(&format!("{name} is no metric; {}", known())))?;
-                let p = level(quantile).ok_or_else(|| refuse("a quantile is p50 to p99.9"))?;
-                Subject::Quantile(series, p)
-            }
-            [name] if series(name).is_some() => return Err(refuse("it has no quantile")),
-            _ => return Err(refuse(&format!("it names no metric; {}", known()))),
-        };
-        let limit = subject.limit(limit).map_err(|why| refuse(&why))?;
-        match (&subject, under) {
-            (Subject::Success | Subject::Goodput, true) => {
-                return Err(refuse("it can only be asked to be over a limit"));
-            }
-            (Subject::Quantile(..) | Subject::Tool(..) | Subject::StallRate, false) => {
-                return Err(refuse("it can only be asked to be under a limit"));
-            }
-            _ => {}
-        }
-        Ok(Self { subject, under, limit, text: text.trim().to_owned() })
-    }
-}
-
-/// `ttfc`, `ttfc_from_sent`, `gap` …; a latency without suffix is from the intended start.
-fn series(name: &str) -> Option<Series> {
-    let plain = Series::all().into_iter().find(|series| series.name() == name);
-    plain.or_else(|| {
-        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name && metric.has_origins())?;
-        Some(Series { metric, origin: Some(Origin::Intended) })
-    })
-}
-
-fn known() -> String {
-    let name = |metric: Metric| if metric == Metric::Tool { "tool.NAME" } else { metric.name() };
-    let names: Vec<_> = Metric::ALL.into_iter().map(name).collect();
-    format!("known are {}", names.join(", "))
-}
-
-/// `p95` as 0.95; only quantiles that are reported.
-fn level(word: &str) -> Option<f64> {
-    let percent: f64 = word.strip_prefix('p')?.parse().ok()?;
-    super::summary::QUANTILES.into_iter().find(|p| (p * 100.0 - percent).abs() < 1e-9)
-}
-
-impl Subject {
-    fn limit(&self, text: &str) -> Result<Limit, String> {
-        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-        match self {
-            Self::Quantile(..) | Self::Tool(..) => {
-                units::parse_duration_ns(text).map(Limit::Ns).map_err(|error| error.to_string())
-            }
-            Self::Success | Self::StallRate => {
-                let percent = text.strip_suffix('%').and_then(number).filter(|percent| *percent <= 100.0);
-                percent.map(|percent| Limit::Share(percent / 100.0)).ok_or_else(|| "a share is 0% to 100%".to_owned())
-            }
-            Self::Goodput => text
-                .strip_suffix("/s")
-                .and_then(number)
-                .map(Limit::PerSecond)
-                .ok_or_else(|| "a rate is a number with /s".to_owned()),
-        }
-    }
-}
-
 impl fmt::Display for Objective {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.text)
@@ -172,10 +101,47 @@ impl fmt::Display for Objective {
 }
 
 impl Objective {
+    /// Whose invocations it is about; everyone's when absent.
+    #[must_use]
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
+    }
+
+    /// Over which seconds it holds; over the whole run when absent.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        self.window
+    }
+
+    /// Whether it is about invocations of this variant and scenario.
+    #[must_use]
+    pub fn is_about(&self, variant: &str, scenario: &str) -> bool {
+        match &self.scope {
+            None => true,
+            Some(Scope::Variant(name)) => name == variant,
+            Some(Scope::Scenario(name)) => name == scenario,
+        }
+    }
+
+    /// Why it can't stand beside another one: both ask for the same in the same way.
+    #[must_use]
+    pub fn conflict(&self, other: &Self) -> Option<String> {
+        let window = |of: &Self| of.window.map(|window| (window.logic, window.seconds));
+        if self.subject != other.subject || self.scope != other.scope || window(self) != window(other) {
+            return None;
+        }
+        let why = if self.limit == other.limit { "asks for it already" } else { "has another limit for the same" };
+        Some(format!("{:?} {why}", other.text))
+    }
+
     /// Whether one invocation lies within the objective's limit; a stamp that never came does not. What is not about
-    /// single invocations is always kept (METRICS.md: objectives on success, stall rate or goodput don't enter).
+    /// single invocations is always kept (METRICS.md: objectives on success, stall rate or goodput don't enter), and so
+    /// is what is about others, or about the seconds of a window.
     #[must_use]
     pub fn is_kept_by(&self, record: &Record) -> bool {
+        if self.window.is_some() || !self.is_about(&record.variant, &record.scenario) {
+            return true;
+        }
         let (series, limit_ns) = match (&self.subject, self.limit) {
             (Subject::Quantile(series, _), Limit::Ns(limit_ns)) => (series, limit_ns),
             (Subject::Tool(name, _), Limit::Ns(limit_ns)) => {
@@ -195,11 +161,18 @@ impl Objective {
         }
     }
 
-    /// Judges it on a group of invocations that took `span_ns`.
+    /// Judges it on the group of invocations that it is about, which took `span_ns`, or over its window.
     #[must_use]
-    pub fn judge(&self, group: &Group, span_ns: u64) -> Judged {
+    pub fn judge(&self, group: Option<&Group>, span_ns: u64, windows: &Windows) -> Judged {
+        let none = || (Answer::Inconclusive, "no samples".to_owned());
+        let over_run = || group.map_or_else(none, |group| self.over_run(group, span_ns));
+        let (answer, found) = windows.answer(self).unwrap_or_else(over_run);
+        Judged { objective: self.text.clone(), answer, found }
+    }
+
+    fn over_run(&self, group: &Group, span_ns: u64) -> (Answer, String) {
         let no_samples = || (Answer::Inconclusive, "no samples".to_owned());
-        let (answer, found) = match (&self.subject, self.limit) {
+        match (&self.subject, self.limit) {
             (Subject::Quantile(series, p), Limit::Ns(limit_ns)) => {
                 let quantile = group.metric(*series).and_then(|metric| metric.all.quantile(*p));
                 quantile.map_or_else(no_samples, |quantile| of_quantile(quantile, limit_ns))
@@ -217,8 +190,7 @@ impl Objective {
                 self.of_share(group.good, planned_per_s, limit, |value| format!("{value:.2}/s"))
             }
             _ => unreachable!("a limit is read as its subject has it"),
-        };
-        Judged { objective: self.text.clone(), answer, found }
+        }
     }
 
     fn of_share(&self, share: Option<Share>, scale: f64, limit: f64, show: fn(f64) -> String) -> (Answer, String) {
@@ -291,6 +263,11 @@ mod tests {
             "stall rate < 1%",
             "success > 99%",
             "goodput > 5/s",
+            "ttfc{variant=high} p95 < 3s",
+            "stall rate{scenario=\"look it up\"} < 1%",
+            "ttfc p95 < 3s for 10s",
+            "tool.web_search{variant=high} p99 < 1m30s within 1m, abort",
+            "success > 99% over 30s",
         ] {
             assert_eq!(text.parse::<Objective>().expect("an objective").to_string(), text);
         }
@@ -307,8 +284,23 @@ mod tests {
             "ttfc p95 > 3s",
             "tool p95 < 2s",
             "success > 101%",
+            "success > 100%",
+            "success > 99",
             "success < 99%",
+            "stall rate < 0%",
+            "ttfc p95 < 0s",
             "goodput > 5",
+            "ttfc{variant=high p95 < 3s",
+            "ttfc{high} p95 < 3s",
+            "ttfc{variant=a, scenario=b} p95 < 3s",
+            "ttfc{model=high} p95 < 3s",
+            "ttfc p95 < 3s for 0s",
+            "ttfc p95 < 3s for 1500ms",
+            "ttfc p95 < 3s for ten seconds",
+            "ttfc p95 < 3s for 10s, continue",
+            "ttfc p95 < 3s, abort",
+            "stall rate < 1% for 10s",
+            "goodput > 5/s over 10s",
         ]
         .iter()
         .map(|text| text.parse::<Objective>().expect_err("no objective").why)
@@ -317,13 +309,28 @@ mod tests {
         it has neither < nor >
         ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error
         it has no quantile
-        a quantile is p50 to p99.9
+        p42 is no quantile that is reported; those are p50, p90, p95, p99 and p99.9
         "3" is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s
         it can only be asked to be under a limit
         it names no tool; write tool.NAME
-        a share is 0% to 100%
+        a share is 0% to 100%, with its %
+        no share is over 100%; write success > 99.9%
+        a share is 0% to 100%, with its %
         it can only be asked to be over a limit
+        no share is under 0%; write stall rate < 0.1%
+        no time is under 0
         a rate is a number with /s
+        its { has no }
+        in braces it takes variant=NAME or scenario=NAME
+        in braces it takes one name
+        "model" is no scope; known are variant and scenario
+        a window is whole seconds, one or more; write for 10s
+        a window is whole seconds, one or more; write for 10s
+        "ten seconds" is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s
+        "continue" is no action; after the comma only abort can stand
+        abort takes a window; write for 10s, within 10s or over 10s before it
+        stalls are not known by the second; ask for gap p99 < 1s for 10s
+        goodput is not known by the second; ask for success > 99% for 10s
         "#);
     }
 
@@ -337,9 +344,9 @@ mod tests {
         let mut digest = Digest::new(Vec::new());
         (0..100).for_each(|_| digest.take(&record));
         let summary = digest.summary(1);
-        assert_eq!(objective.judge(summary.overall(), 1).answer, Answer::Pass);
+        assert_eq!(objective.over_run(summary.overall(), 1).0, Answer::Pass);
         let other: Objective = "tool.sear p50 < 2s".parse().expect("an objective");
-        assert_eq!(other.judge(summary.overall(), 1).answer, Answer::Inconclusive);
+        assert_eq!(other.over_run(summary.overall(), 1).0, Answer::Inconclusive);
         record.calls.push(call("search", 2_000));
         assert!(!objective.is_kept_by(&record));
     }
