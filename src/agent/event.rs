@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::scan::scan;
+use super::scan::{self, Members, scan};
 use super::task::Task;
 
 /// What an event is about: its JSON `type`.
@@ -64,6 +64,8 @@ pub struct Envelope<'a> {
     pub time: Option<&'a str>,
     /// Its data as JSON text, not decoded; absent when it is `null`.
     pub data: Option<&'a str>,
+    /// What is sought in `data`, where that was seen on the way.
+    pub(super) members: Option<Members<'a>>,
 }
 
 /// A tool call as its request and its result have it.
@@ -183,6 +185,7 @@ impl<'a> Envelope<'a> {
             task_id: task_id.map(|id| id.0),
             time: wire.time.and_then(|time| plain_text(time.get())),
             data: wire.data.map(RawValue::get),
+            members: None,
         })
     }
 
@@ -196,6 +199,12 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// How many bytes of UTF-8 the text of a chunk has; none when its data is no string.
+    #[must_use]
+    pub fn chunk_text_bytes(&self) -> Option<usize> {
+        scan::text_bytes(self.data?).or_else(|| self.chunk_text().map(|text| text.len()))
+    }
+
     /// The task in `data`; none when that is no object.
     #[must_use]
     pub fn task(&self) -> Option<Task> {
@@ -205,6 +214,9 @@ impl<'a> Envelope<'a> {
     /// The tool call in `data`; none when it has no `request_id`.
     #[must_use]
     pub fn tool_call(&self) -> Option<ToolCall<'a>> {
+        if let Some(call) = self.members.as_ref().and_then(Members::tool_call) {
+            return Some(call);
+        }
         let wire: WireToolCall<'a> = serde_json::from_str(self.data?).ok()?;
         Some(ToolCall {
             request_id: wire.request_id,
@@ -216,8 +228,12 @@ impl<'a> Envelope<'a> {
     /// Whether `data` asks for a login, which is then waited for.
     #[must_use]
     pub fn asks_for_login(&self) -> bool {
+        const LOGIN: &str = "login_required";
+        if let Some(kind) = self.members.as_ref().and_then(Members::kind) {
+            return kind == LOGIN;
+        }
         let wire = self.data.and_then(|data| serde_json::from_str::<WireAuth<'a>>(data).ok());
-        wire.and_then(|wire| wire.kind).is_some_and(|kind| kind.0 == "login_required")
+        wire.and_then(|wire| wire.kind).is_some_and(|kind| kind.0 == LOGIN)
     }
 }
 

@@ -281,7 +281,7 @@ impl Events<'_> {
     }
 
     fn row<'e>(&self, arrival: &Arrival, envelope: &Envelope<'_>, payload: &'e [u8]) -> Event<'e> {
-        let text = if envelope.kind == EventKind::Chunk { envelope.chunk_text() } else { None };
+        let text_bytes = if envelope.kind == EventKind::Chunk { envelope.chunk_text_bytes() } else { None };
         Event {
             plan_index: self.plan_index,
             event_index: self.seen,
@@ -290,7 +290,7 @@ impl Events<'_> {
             handled_ns: arrival.handled_ns,
             read: arrival.read,
             bytes: payload.len() as u64,
-            text_bytes: text.map_or(0, |text| text.len() as u64),
+            text_bytes: text_bytes.unwrap_or(0) as u64,
         }
     }
 

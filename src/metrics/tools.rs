@@ -37,11 +37,13 @@ pub(super) struct Calls {
     open: Vec<Open>,
     tools: Vec<ToolTime>,
     ended: Vec<ToolTime>,
+    /// Room for the ids of the next calls.
+    spare: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Open {
-    request_id: Box<str>,
+    request_id: String,
     /// Its place in `tools`.
     tool: usize,
     at_ns: u64,
@@ -64,18 +66,22 @@ impl Calls {
         let room = self.open.len() < OPEN_MAX;
         if room {
             let tool = self.tool(name);
-            self.open.push(Open { request_id: request_id.into(), tool, at_ns });
+            let mut id = self.spare.pop().unwrap_or_default();
+            id.push_str(request_id);
+            self.open.push(Open { request_id: id, tool, at_ns });
         }
         room
     }
 
     /// A tool has answered.
     pub(super) fn result(&mut self, request_id: &str, at_ns: u64) -> Pairing {
-        let Some(place) = self.open.iter().rposition(|open| *open.request_id == *request_id) else {
+        let Some(place) = self.open.iter().rposition(|open| open.request_id == request_id) else {
             return Pairing::Unpaired;
         };
         // The order of the others tells which was opened last.
-        let Open { tool, at_ns: from_ns, .. } = self.open.remove(place);
+        let Open { request_id: mut id, tool, at_ns: from_ns } = self.open.remove(place);
+        id.clear();
+        self.spare.push(id);
         if self.ended.len() >= CALLS_MAX {
             return Pairing::Untimed;
         }
@@ -102,10 +108,11 @@ impl Calls {
     }
 
     fn tool(&mut self, name: &str) -> usize {
-        let name = match name.char_indices().nth(NAME_CHARS_MAX) {
-            _ if name.is_empty() => UNNAMED,
-            Some((end, _)) => &name[..end],
-            None => name,
+        let name = match name.len() {
+            0 => UNNAMED,
+            // No more characters than bytes.
+            1..=NAME_CHARS_MAX => name,
+            _ => name.char_indices().nth(NAME_CHARS_MAX).map_or(name, |(end, _)| &name[..end]),
         };
         place(&mut self.tools, name, |tool| &tool.name, |name| ToolTime { name: Arc::from(name), ns: 0 })
     }
