@@ -63,7 +63,14 @@ pub const PATH: &str = "/v1/agents/a1/invoke/stream";
 
 impl Workload {
     pub fn named(name: &str) -> Self {
-        *ALL.iter().find(|workload| workload.name == name).unwrap_or_else(|| panic!("no workload {name}"))
+        let known = ALL.iter().find(|workload| workload.name == name).copied();
+        known.or_else(|| Self::of_streams_and_gap(name)).unwrap_or_else(|| panic!("no workload {name}"))
+    }
+
+    /// `2000x100` is 2,000 streams with an event every 100 ms.
+    fn of_streams_and_gap(name: &str) -> Option<Self> {
+        let (streams, gap_ms) = name.split_once('x')?;
+        Some(paced(name.to_owned().leak(), streams.parse().ok()?, gap_ms.parse().ok()?))
     }
 
     pub fn told(&self) -> String {
@@ -79,6 +86,13 @@ impl Workload {
     pub fn opened_after(&self, number: usize) -> Duration {
         self.settle / 2 * u32::try_from(number).expect("few streams") / u32::try_from(self.streams).expect("few")
     }
+}
+
+/// Where in the gap a stream has its events: multiples of the golden ratio lie evenly, however many there are.
+pub fn phase_ns(number: u64, gap_ns: u64) -> u64 {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let fraction = u128::from(number.wrapping_mul(GOLDEN));
+    u64::try_from((fraction * u128::from(gap_ns)) >> 64).expect("less than the gap")
 }
 
 /// An event in a chunk of its own.
