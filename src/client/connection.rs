@@ -42,7 +42,6 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Connection {
     wire: Speaking,
-    traffic: Rc<Traffic>,
     /// The last answer allows another request.
     keeps_alive: bool,
     /// Invocations that it has served.
@@ -87,7 +86,7 @@ impl Connection {
         } else {
             Speaking::Http1(Http1::new(dialed.wire, Rc::clone(stamper.buffer())))
         };
-        Ok(Self { wire, traffic: dialed.traffic, keeps_alive: true, served: 0, _place: dialed.place })
+        Ok(Self { wire, keeps_alive: true, served: 0, _place: dialed.place })
     }
 
     /// Which HTTP it speaks.
@@ -99,10 +98,13 @@ impl Connection {
         }
     }
 
-    /// Its traffic, below TLS.
+    /// Its traffic, below TLS; none over HTTP/2, where a read may be of other streams too.
     #[must_use]
-    pub fn traffic(&self) -> &Traffic {
-        &self.traffic
+    pub fn traffic(&self) -> Option<&Traffic> {
+        match &self.wire {
+            Speaking::Http1(wire) => Some(wire.traffic()),
+            Speaking::Http2(_) => None,
+        }
     }
 
     /// Sends a request and waits for the answer's headers.

@@ -10,7 +10,7 @@ use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::io::{Raw, Stamped, Traffic, Wire};
+use super::io::{Raw, Stamped, Wire};
 use super::route::{self, Place, Route};
 use super::stamper::Stamper;
 use super::target::Base;
@@ -66,8 +66,6 @@ pub struct Refused {
 pub struct Dialed {
     /// The stream.
     pub wire: Wire,
-    /// Its traffic, below TLS.
-    pub traffic: Rc<Traffic>,
     /// Whether TLS agreed on HTTP/2.
     pub h2_agreed: bool,
     /// Its place among the open connections; an in-memory pipe takes none.
@@ -84,21 +82,21 @@ impl Dialer {
         match self {
             Self::Pipe(pipe) => {
                 let pipe = pipe().map_err(|error| refused(&error, ""))?;
-                let (io, traffic) = Stamped::new(Raw::Pipe(pipe), stamper);
+                let io = Stamped::new(Raw::Pipe(pipe), stamper);
                 phases.connected_ns = Some(clock.now());
-                Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false, place: None })
+                Ok(Dialed { wire: Wire::Clear(io), h2_agreed: false, place: None })
             }
             Self::Tcp { base, tls, route } => {
                 let stream = tcp(base, route).await?;
                 phases.connected_ns = Some(clock.now());
                 let place = Some(route.place());
-                let (io, traffic) = Stamped::new(Raw::Tcp(stream), stamper);
+                let io = Stamped::new(Raw::Tcp(stream), stamper);
                 let Some(connector) = tls else {
-                    return Ok(Dialed { wire: Wire::Clear(io), traffic, h2_agreed: false, place });
+                    return Ok(Dialed { wire: Wire::Clear(io), h2_agreed: false, place });
                 };
                 let (wire, h2_agreed) = handshake(connector, base, io).await?;
                 phases.tls_done_ns = Some(clock.now());
-                Ok(Dialed { wire, traffic, h2_agreed, place })
+                Ok(Dialed { wire, h2_agreed, place })
             }
         }
     }

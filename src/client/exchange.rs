@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use hyper::Response;
 
-use super::connection::{Body, Connection, Error, Piece, Version};
+use super::connection::{Body, Connection, Error, Piece};
 use super::dial::Phases;
 use super::failure::{self, Stage};
 use super::http1::{self, Decoder, Step};
 use super::invoke::{Seen, Settings, Watcher};
+use super::io::Traffic;
 use super::request::Ask;
 use super::stamper::{Stamp, Stamper};
 use crate::agent::Envelope;
@@ -89,8 +90,7 @@ impl Exchange<'_> {
         // Provisional, so that the limit on the headers counts from here.
         self.tracker.sent(handed_over_ns);
         let answer = self.within(connection.send(request)).await;
-        let traffic = connection.traffic();
-        if version == Version::Http1 {
+        if let Some(traffic) = connection.traffic() {
             // The request is all that HTTP/1.1 writes, so its last write is the connection's last one.
             if traffic.last_write_ns() >= handed_over_ns {
                 self.tracker.sent(traffic.last_write_ns());
@@ -99,11 +99,8 @@ impl Exchange<'_> {
             }
         }
         let answer = answer?.map_err(|error| lost(&error, connection))?;
-        let arrival_ns = match version {
-            Version::Http1 => connection.traffic().last_read().stamp.arrival_ns,
-            Version::Http2 => clock.now(),
-        };
-        self.tracker.headers(arrival_ns);
+        let read = connection.traffic().map(Traffic::last_read);
+        self.tracker.headers(read.map_or_else(|| clock.now(), |read| read.stamp.arrival_ns));
         Ok(answer)
     }
 
@@ -117,8 +114,8 @@ impl Exchange<'_> {
         let mut parser = sse::Parser::new(self.client.limits);
         let began_ns = self.client.clock.now();
         let mut before = None;
+        self.timer.no_later_than(self.tracker.deadline().0);
         loop {
-            self.timer.no_later_than(self.tracker.deadline().0);
             let piece = self.within(connection.next(&mut body)).await?;
             let arrival = self.arrival(connection, before);
             before = Some(arrival);
@@ -139,6 +136,10 @@ impl Exchange<'_> {
             };
             if ended {
                 return self.end_of_body(&parser);
+            }
+            // Bytes move the deadline away, and only the end of the task brings it closer.
+            if self.tracker.is_finished() {
+                self.timer.no_later_than(self.tracker.deadline().0);
             }
             if let Some(bytes_per_s) = bytes_per_s {
                 self.digest(began_ns, bytes_per_s).await?;
@@ -183,14 +184,14 @@ impl Exchange<'_> {
     /// The stamps of the frame at hand, given those of the frame before it.
     fn arrival(&self, connection: &Connection, before: Option<Arrival>) -> Arrival {
         let handled_ns = self.client.clock.now();
-        match connection.version() {
-            Version::Http1 => {
-                let read = connection.traffic().last_read();
+        match connection.traffic() {
+            Some(traffic) => {
+                let read = traffic.last_read();
                 let Stamp { arrival_ns, kernel } = read.stamp;
                 Arrival { read: read.number, arrival_ns, earliest_ns: read.earliest_ns, handled_ns, kernel }
             }
             // The connection may have read on for other streams: only our own instant is surely this frame's.
-            Version::Http2 => {
+            None => {
                 let turn_ns = self.client.clock.turn_earliest_ns().unwrap_or(0);
                 let before_ns = before.map_or(0, |before| before.handled_ns);
                 Arrival {

@@ -1,6 +1,5 @@
 //! The I/O object of the measured path: a byte stream that notes when what it read arrived and when it wrote.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,12 +11,11 @@ use tokio_rustls::client::TlsStream;
 
 use super::stamper::{Stamp, Stamper};
 
-/// What happened on one connection, below TLS; shared between the I/O object and whoever asks.
+/// What happened on one connection, below TLS.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    last_read: Cell<Read>,
-    read_bytes: Cell<u64>,
-    last_write_ns: Cell<u64>,
+    last_read: Read,
+    last_write_ns: u64,
 }
 
 /// One read that brought bytes.
@@ -37,28 +35,21 @@ impl Traffic {
     /// The last read that brought bytes; its number is 0 when there was none.
     #[must_use]
     pub fn last_read(&self) -> Read {
-        self.last_read.get()
-    }
-
-    /// Bytes read so far, headers and framing included.
-    #[must_use]
-    pub fn read_bytes(&self) -> u64 {
-        self.read_bytes.get()
+        self.last_read
     }
 
     /// Just before the last write call that took bytes, in nanoseconds.
     #[must_use]
     pub fn last_write_ns(&self) -> u64 {
-        self.last_write_ns.get()
+        self.last_write_ns
     }
 
     /// Notes a read. `turn_earliest_ns` says since when its bytes can have waited to be looked at.
-    fn read(&self, stamp: Stamp, bytes: usize, filled: bool, turn_earliest_ns: Option<u64>) {
-        let before = self.last_read.get();
+    fn read(&mut self, stamp: Stamp, filled: bool, turn_earliest_ns: Option<u64>) {
+        let before = self.last_read;
         let since_ns = if before.filled { before.earliest_ns } else { before.stamp.arrival_ns };
         let earliest_ns = since_ns.max(turn_earliest_ns.unwrap_or(0)).min(stamp.arrival_ns);
-        self.last_read.set(Read { number: before.number + 1, stamp, earliest_ns, filled });
-        self.read_bytes.set(self.read_bytes.get() + bytes as u64);
+        self.last_read = Read { number: before.number + 1, stamp, earliest_ns, filled };
     }
 }
 
@@ -76,17 +67,16 @@ pub enum Raw {
 pub struct Stamped {
     raw: Raw,
     stamper: Rc<Stamper>,
-    traffic: Rc<Traffic>,
+    traffic: Traffic,
 }
 
 impl Stamped {
     /// Wraps a stream; its reads are stamped by `stamper`.
-    pub fn new(raw: Raw, stamper: &Rc<Stamper>) -> (Self, Rc<Traffic>) {
+    pub fn new(raw: Raw, stamper: &Rc<Stamper>) -> Self {
         if let Raw::Tcp(stream) = &raw {
             stamper.receiver().ask_for_stamps(stream);
         }
-        let traffic = Rc::new(Traffic::default());
-        (Self { raw, stamper: Rc::clone(stamper), traffic: Rc::clone(&traffic) }, traffic)
+        Self { raw, stamper: Rc::clone(stamper), traffic: Traffic::default() }
     }
 
     /// Runs one write call and notes the instant before it when it took bytes.
@@ -94,7 +84,7 @@ impl Stamped {
         let at = self.stamper.clock().now();
         let taken = ready!(write(&mut self.raw))?;
         if taken > 0 {
-            self.traffic.last_write_ns.set(at);
+            self.traffic.last_write_ns = at;
         }
         Poll::Ready(Ok(taken))
     }
@@ -114,7 +104,7 @@ impl AsyncRead for Stamped {
         let got = buf.filled().len() - before;
         if got > 0 {
             let stamp = stamper.stamp(wall_ns, traffic.last_read().stamp.arrival_ns);
-            traffic.read(stamp, got, buf.remaining() == 0, stamper.clock().turn_earliest_ns());
+            traffic.read(stamp, buf.remaining() == 0, stamper.clock().turn_earliest_ns());
         }
         Poll::Ready(Ok(()))
     }
@@ -164,6 +154,17 @@ pub enum Wire {
     Tls(Box<TlsStream<Stamped>>),
 }
 
+impl Wire {
+    /// What happened on it, below TLS.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        match self {
+            Self::Clear(stream) => &stream.traffic,
+            Self::Tls(stream) => &stream.get_ref().0.traffic,
+        }
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         each!(Wire: Clear | Tls, &mut *self, io => Pin::new(io).poll_read(cx, buf))
@@ -206,18 +207,20 @@ mod tests {
 
     #[test]
     fn a_read_says_how_long_before_its_stamp_its_first_byte_can_have_come() {
-        let traffic = Traffic::default();
-        let earliest_ns = || traffic.last_read().earliest_ns;
-        traffic.read(kernel(1_000), 10, false, None);
-        assert_eq!(earliest_ns(), 0, "nothing is known");
-        traffic.read(kernel(2_000), 10, false, Some(500));
-        assert_eq!(earliest_ns(), 1_000, "the read before it left nothing behind");
-        traffic.read(kernel(3_000), 10, true, Some(2_700));
-        assert_eq!(earliest_ns(), 2_700, "nor had the loop's turn before it");
-        traffic.read(kernel(3_100), 10, false, Some(2_600));
-        assert_eq!(earliest_ns(), 2_700, "the buffer was full: the rest came no earlier than the first part");
-        traffic.read(kernel(4_000), 10, false, Some(4_200));
-        assert_eq!(earliest_ns(), 4_000, "it woke the thread");
-        assert_eq!((traffic.last_read().number, traffic.read_bytes()), (5, 50));
+        let mut traffic = Traffic::default();
+        let mut earliest_ns = |stamp, filled, turn_earliest_ns| {
+            traffic.read(stamp, filled, turn_earliest_ns);
+            traffic.last_read().earliest_ns
+        };
+        assert_eq!(earliest_ns(kernel(1_000), false, None), 0, "nothing is known");
+        assert_eq!(earliest_ns(kernel(2_000), false, Some(500)), 1_000, "the read before it left nothing behind");
+        assert_eq!(earliest_ns(kernel(3_000), true, Some(2_700)), 2_700, "nor had the loop's turn before it");
+        assert_eq!(
+            earliest_ns(kernel(3_100), false, Some(2_600)),
+            2_700,
+            "the buffer was full: the rest came no earlier than the first part"
+        );
+        assert_eq!(earliest_ns(kernel(4_000), false, Some(4_200)), 4_000, "it woke the thread");
+        assert_eq!(traffic.last_read().number, 5);
     }
 }

@@ -15,6 +15,7 @@ pub mod metric;
 pub mod objective;
 pub mod outcome;
 pub mod parts;
+mod pulse;
 pub mod record;
 pub mod recorder;
 pub mod server;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::check::{Answer, Checks};
 use super::outcome::Outcome;
 use super::parts::{Labeller, Step};
+use super::pulse::Pulse;
 use super::record::{Record, Stamps};
 use super::tools::Pairing;
 pub use super::watch::{Expiry, Watch};
@@ -62,52 +63,42 @@ pub enum End {
 
 /// One invocation in flight.
 #[derive(Debug)]
+#[repr(C)] // What every event touches comes first.
 pub struct Tracker {
-    record: Record,
-    watch: Watch,
-    gaps_ns: Vec<u64>,
+    pulse: Pulse,
+    task_id: Option<String>,
     status: Option<Status>,
     labels: Labeller,
-    last_byte_ns: Option<u64>,
-    last_event_ns: Option<u64>,
-    last_read: Option<u64>,
-    event_in_read: bool,
     /// What the profile's checks look at; absent where there are none.
     answer: Option<Box<Answer>>,
+    /// What is known besides; what the fields above know of is filled in at the end.
+    record: Record,
+    watch: Watch,
 }
 
 impl Tracker {
     /// An invocation that was just taken up; `gaps_ns` is an empty buffer to fill.
     #[must_use]
     pub fn new(start: Start, watch: Watch, gaps_ns: Vec<u64>) -> Self {
-        debug_assert!(gaps_ns.is_empty(), "a gap buffer is handed on empty");
-        let stamps = Stamps {
-            intended_ns: start.intended_ns,
-            started_ns: Some(start.started_ns),
-            last_known_ns: start.started_ns,
-            ..Stamps::default()
-        };
+        let (intended_ns, started_ns) = (start.intended_ns, Some(start.started_ns));
+        let stamps = Stamps { intended_ns, started_ns, ..Stamps::default() };
         let record = Record {
             conversation: start.conversation,
             turn: start.turn,
             worker: Some(start.worker),
             warmup: start.warmup,
-            task_id: start.task_id,
             outcome: Outcome::Truncated,
             stamps,
             ..Record::unstarted(start.plan_index, start.variant, start.intended_ns, 0, Outcome::NotStarted)
         };
         Self {
-            record,
-            watch,
-            gaps_ns,
+            pulse: Pulse::new(start.started_ns, watch.stall_ns, gaps_ns),
+            task_id: start.task_id,
             status: None,
             labels: Labeller::new(start.started_ns),
-            last_byte_ns: None,
-            last_event_ns: None,
-            last_read: None,
-            event_in_read: false,
             answer: None,
+            record,
+            watch,
         }
     }
 
@@ -150,30 +141,26 @@ impl Tracker {
     /// Body bytes came.
     pub fn bytes(&mut self, arrival: Arrival, bytes: usize) {
         let at = self.in_order(arrival.arrival_ns);
-        self.record.stamps.first_byte_ns.get_or_insert(at);
-        if let Some(before) = self.last_byte_ns.replace(at) {
-            widen(&mut self.record.longest.silence_ns, at - before);
+        if self.pulse.bytes(at, arrival.read, bytes) {
+            self.record.stamps.first_byte_ns = Some(at);
         }
-        if self.last_read.replace(arrival.read) != Some(arrival.read) {
-            self.record.counts.reads += 1;
-            self.event_in_read = false;
-        }
-        self.record.counts.body_bytes += bytes as u64;
     }
 
     /// Comment lines were seen in the bytes that came last.
     pub fn comments(&mut self, count: u64) {
-        self.record.counts.comments += count;
+        if count > 0 {
+            self.record.counts.comments += count;
+        }
     }
 
     /// An event of the stream. `invalid_utf8` says that its data had to be repaired.
     pub fn event(&mut self, envelope: &Envelope<'_>, arrival: Arrival, invalid_utf8: bool) {
         let at = self.in_order(arrival.arrival_ns);
-        self.count_event(invalid_utf8);
-        widen(&mut self.record.longest.client_lag_ns, arrival.handled_ns.saturating_sub(at));
-        self.record.stamps.first_event_ns.get_or_insert(at);
-        if let Some(before) = self.last_event_ns.replace(at) {
-            widen(&mut self.record.longest.event_silence_ns, at - before);
+        if self.pulse.event(at, arrival.handled_ns.saturating_sub(at)) {
+            self.record.stamps.first_event_ns = Some(at);
+        }
+        if invalid_utf8 {
+            self.record.counts.invalid_utf8 += 1;
         }
         if self.is_foreign(envelope) {
             self.record.counts.foreign_events += 1;
@@ -205,7 +192,7 @@ impl Tracker {
     /// Until when the next thing must happen, and what it means if it does not.
     #[must_use]
     pub fn deadline(&self) -> (u64, Expiry) {
-        self.watch.deadline(&self.record.stamps, self.last_byte_ns)
+        self.watch.deadline(&self.record.stamps, self.pulse.byte_ns)
     }
 
     /// Its place in the plan.
@@ -223,17 +210,19 @@ impl Tracker {
     /// The task id that the agent gave, for the next turn.
     #[must_use]
     pub fn task_id(&self) -> Option<&str> {
-        self.record.task_id.as_deref()
+        self.task_id.as_deref()
     }
 
     /// Ends the invocation: its record, and the gaps between its chunks in nanoseconds.
     #[must_use]
     pub fn end(mut self, end: End, now_ns: u64) -> (Record, Vec<u64>) {
-        let record = &mut self.record;
+        let (record, last_byte_ns) = (&mut self.record, self.pulse.byte_ns);
+        let gaps_ns = self.pulse.end(record);
+        record.task_id = self.task_id;
         record.counts.tool_unpaired += self.labels.open_calls();
         record.stamps.last_known_ns = now_ns.max(record.stamps.last_known_ns);
         if end == End::Eof {
-            record.stamps.eof_ns = Some(self.last_byte_ns.map_or(now_ns, |at| now_ns.max(at)));
+            record.stamps.eof_ns = Some(last_byte_ns.map_or(now_ns, |at| now_ns.max(at)));
         }
         let failed_check = self.answer.and_then(|answer| answer.into_failure());
         (record.outcome, record.detail) = match (&self.status, end) {
@@ -246,28 +235,19 @@ impl Tracker {
         let labelled = self.labels.end(record.stamps.finished_ns.unwrap_or(record.stamps.last_known_ns));
         (record.parts, record.stalled) = (labelled.times, labelled.stalled);
         (record.tools, record.calls) = (labelled.tools, labelled.calls);
-        (self.record, self.gaps_ns)
+        (self.record, gaps_ns)
     }
 
     /// Keeps stamps in order: one before an earlier stamp is set to that and counted (METRICS.md).
     fn in_order(&mut self, at_ns: u64) -> u64 {
         let stamps = &self.record.stamps;
-        let floor = self.last_byte_ns.or(stamps.headers_ns).or(stamps.sent_ns).unwrap_or(0);
+        let floor = self.pulse.byte_ns.or_else(|| stamps.headers_ns.or(stamps.sent_ns)).unwrap_or(0);
         if at_ns < floor {
             self.record.counts.stamps_moved += 1;
         }
         let at = at_ns.max(floor);
-        self.record.stamps.last_known_ns = self.record.stamps.last_known_ns.max(at);
+        self.pulse.known_ns = self.pulse.known_ns.max(at);
         at
-    }
-
-    fn count_event(&mut self, invalid_utf8: bool) {
-        let counts = &mut self.record.counts;
-        counts.events += 1;
-        counts.invalid_utf8 += u64::from(invalid_utf8);
-        // The event before this one in the same read was not the last of it.
-        counts.shared_reads += u64::from(self.event_in_read);
-        self.event_in_read = true;
     }
 
     /// Whether an event belongs to another task. The own id is that of the first `task_created`; before it, the
@@ -275,35 +255,30 @@ impl Tracker {
     fn is_foreign(&mut self, envelope: &Envelope<'_>) -> bool {
         let Some(id) = envelope.task_id.as_deref() else { return false };
         let names_the_task = envelope.kind == EventKind::TaskCreated && self.record.stamps.task_created_ns.is_none();
-        match &self.record.task_id {
+        match &self.task_id {
             Some(own) if own == id => false,
             Some(_) if !names_the_task => envelope.kind != EventKind::Connected,
             None if envelope.kind == EventKind::Connected => false,
             _ => {
-                self.record.task_id = Some(id.to_owned());
+                self.task_id = Some(id.to_owned());
                 false
             }
         }
     }
 
     fn chunk(&mut self, envelope: &Envelope<'_>, at: u64) {
-        let Some(text) = envelope.chunk_text().filter(|text| !text.is_empty()) else {
+        let Some(text_bytes) = envelope.chunk_text_bytes().filter(|bytes| *bytes > 0) else {
             return self.labels.event(at, Step::Sign);
         };
-        self.record.counts.chunks += 1;
-        self.record.counts.text_bytes += text.len() as u64;
         if let Some(answer) = &mut self.answer {
-            answer.chunk(&text);
+            answer.chunk(&envelope.chunk_text().unwrap_or_default());
         }
         let mut stalled = false;
-        if let Some(before) = self.record.stamps.last_chunk_ns.replace(at) {
-            let gap = at - before;
-            self.gaps_ns.push(gap);
-            widen(&mut self.record.longest.gap_ns, gap);
-            stalled = gap > self.watch.stall_ns;
+        if let Some(gap_ns) = self.pulse.chunk(at, text_bytes) {
+            stalled = self.pulse.is_stall(gap_ns);
             if stalled {
                 self.record.counts.stalls += 1;
-                self.record.counts.stalled_ns += gap;
+                self.record.counts.stalled_ns += gap_ns;
             }
         } else {
             self.record.stamps.first_chunk_ns = Some(at);
@@ -350,9 +325,11 @@ impl Tracker {
 
     fn tool_request(&mut self, envelope: &Envelope<'_>, at: u64) {
         self.record.counts.tool_calls += 1;
-        self.labels.event(at, Step::Tool);
-        let call = envelope.tool_call();
-        let paired = call.is_some_and(|call| self.labels.tool_request(at, &call.request_id, &call.name));
+        let Some(call) = envelope.tool_call() else {
+            self.record.counts.tool_unpaired += 1;
+            return self.labels.event(at, Step::Tool);
+        };
+        let paired = self.labels.tool_request(at, &call.request_id, &call.name);
         self.record.counts.tool_unpaired += u64::from(!paired);
     }
 
@@ -369,8 +346,4 @@ impl Tracker {
             Pairing::Unpaired => counts.tool_unpaired += 1,
         }
     }
-}
-
-fn widen(longest: &mut Option<u64>, sample: u64) {
-    *longest = Some(longest.map_or(sample, |known| known.max(sample)));
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::Error;
 use super::head::{self, Head};
 use crate::client::buffer::{Buffer, Filled};
-use crate::client::io::Wire;
+use crate::client::io::{Traffic, Wire};
 
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -30,6 +30,12 @@ impl Http1 {
     #[must_use]
     pub fn new(wire: Wire, buffer: Rc<Buffer>) -> Self {
         Self { wire, buffer, carried: Vec::new() }
+    }
+
+    /// What happened on its byte stream.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        self.wire.traffic()
     }
 
     /// Sends a request and waits for the answer's head. An answer that comes while the request is still going out ends

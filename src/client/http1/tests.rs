@@ -43,7 +43,7 @@ async fn answer(mut peer: DuplexStream, pieces: Vec<Vec<u8>>) {
 
 async fn by_us(io: DuplexStream) -> Told {
     let stamper = Stamper::new(Clock::start());
-    let (stamped, _) = Stamped::new(Raw::Pipe(io), &stamper);
+    let stamped = Stamped::new(Raw::Pipe(io), &stamper);
     let mut connection = Http1::new(Wire::Clear(stamped), Rc::clone(stamper.buffer()));
     let head = connection.send(&head::encode(&request())).await.ok()?;
     let (mut decoder, mut body) = (Decoder::new(head.framing), Vec::new());
