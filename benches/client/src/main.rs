@@ -1,4 +1,5 @@
-//! What plimsoll's measured client costs, beside the bare system calls and a usual Rust client.
+//! What plimsoll's measured client costs, beside the bare system calls, a usual Rust client, and oha where it is on the
+//! `PATH` (`cargo install oha`).
 //!
 //! `cargo run --release` prints the table; each cell is a process of its own on core 1, served by another on core 0.
 //! `cargo run --release -- WORKLOAD…` runs only those (`2000x100` is one: 2,000 streams, an event every 100 ms), with
@@ -6,6 +7,7 @@
 
 mod bare;
 mod measure;
+mod oha;
 mod ours;
 mod peer;
 mod server;
@@ -17,8 +19,8 @@ use std::process::{Child, Command, Stdio};
 use measure::Measured;
 use workload::Workload;
 
-/// The clients that are compared.
-const CLIENTS: [&str; 3] = ["plimsoll", "bare", "reqwest"];
+/// The clients that are compared, the one to which the others are held first.
+const CLIENTS: [&str; 4] = ["plimsoll", "bare", "reqwest", "oha"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +33,7 @@ fn main() {
                 "plimsoll" => ours::run(workload, port),
                 "bare" => bare::run(workload, port),
                 "reqwest" => peer::run(workload, port),
+                "oha" => println!("{}", oha::run(workload, port).line()),
                 other => panic!("no client {other}"),
             }
         }
@@ -45,15 +48,16 @@ fn compare(words: &[&str]) {
     let named: Vec<Workload> = asked.iter().map(|name| Workload::named(name)).collect();
     for workload in if named.is_empty() { workload::ALL } else { &named } {
         println!("\n{}: {}", workload.name, workload.told());
-        let mut cells: Vec<Vec<Measured>> = CLIENTS.iter().map(|_| Vec::new()).collect();
+        let clients: Vec<_> = CLIENTS.into_iter().filter(|name| *name != "oha" || oha::can_run(*workload)).collect();
+        let mut cells: Vec<Vec<Measured>> = clients.iter().map(|_| Vec::new()).collect();
         for _ in 0..runs {
-            for (client, cell) in CLIENTS.iter().zip(&mut cells) {
+            for (client, cell) in clients.iter().zip(&mut cells) {
                 cell.push(run(client, workload.name));
             }
         }
-        let medians: Vec<Measured> = cells.into_iter().map(Measured::median).collect();
-        for (client, median) in CLIENTS.iter().zip(&medians) {
-            println!("{client:>10}  {median}  {}", median.ratios(&medians[1], &medians[2]));
+        let medians: Vec<_> = clients.into_iter().zip(cells.into_iter().map(Measured::median)).collect();
+        for (client, median) in &medians {
+            println!("{client:>10}  {median}  {}", median.ratios(&medians[1..]));
         }
     }
 }

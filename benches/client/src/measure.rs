@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
@@ -67,7 +67,10 @@ fn millis(time: Duration) -> u64 {
 }
 
 fn cpu_ns() -> u64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process knows its usage");
+    cpu_ns_of(&getrusage(UsageWho::RUSAGE_SELF).expect("a process knows its usage"))
+}
+
+fn cpu_ns_of(usage: &Usage) -> u64 {
     let ns = usage.user_time().num_nanoseconds() + usage.system_time().num_nanoseconds();
     u64::try_from(ns).expect("time goes on")
 }
@@ -80,7 +83,19 @@ fn rss_bytes() -> u64 {
 }
 
 impl Measured {
-    fn line(&self) -> String {
+    /// What the children of this process used in all, from their beginning on.
+    pub fn of_children(workload: Workload, events: u64, failed: u64) -> Self {
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a process knows its usage");
+        let rss_bytes = u64::try_from(usage.max_rss()).expect("a size") * 1_024;
+        Self {
+            cpu_ns_per_event: cpu_ns_of(&usage).checked_div(events).unwrap_or(0),
+            events_per_s: events * 1_000 / millis(workload.measure),
+            rss_bytes_per_stream: rss_bytes / workload.streams as u64,
+            failed,
+        }
+    }
+
+    pub fn line(&self) -> String {
         let Self { cpu_ns_per_event, events_per_s, rss_bytes_per_stream, failed } = self;
         format!("{cpu_ns_per_event} {events_per_s} {rss_bytes_per_stream} {failed}")
     }
@@ -108,12 +123,14 @@ impl Measured {
         }
     }
 
-    pub fn ratios(&self, floor: &Self, peer: &Self) -> String {
-        if self.cpu_ns_per_event == 0 {
-            return String::new();
-        }
-        let times = |other: &Self| self.cpu_ns_per_event as f64 / other.cpu_ns_per_event as f64;
-        format!("CPU {:.2}x bare, {:.2}x reqwest", times(floor), times(peer))
+    /// Its CPU an event beside that of others.
+    pub fn ratios(&self, others: &[(&str, Self)]) -> String {
+        let others = others.iter().filter(|(_, other)| other.cpu_ns_per_event.min(self.cpu_ns_per_event) > 0);
+        let times = others.map(|(name, other)| {
+            format!("{:.2}x {name}", self.cpu_ns_per_event as f64 / other.cpu_ns_per_event as f64)
+        });
+        let times: Vec<String> = times.collect();
+        if times.is_empty() { String::new() } else { format!("CPU {}", times.join(", ")) }
     }
 }
 
