@@ -22,6 +22,15 @@ const THINK: &str = r#"{"type":"think","task_id":"t","time":"2026-03-23T00:46:03
 const CHUNK: &str = r#"{"type":"chunk","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":"Hello, "}"#;
 const REQUEST: &str = r#"{"type":"tool_call_request","task_id":"t","data":{"request_id":"66b54f7a-993f-436c-99b5-7ec4a6b3ca05","tool_name":"web_search","payload":{"query":"load line"}}}"#;
 const RESULT: &str = r#"{"type":"tool_call_result","task_id":"t","data":{"request_id":"66b54f7a-993f-436c-99b5-7ec4a6b3ca05","tool_name":"web_search","result":"none","is_error":false}}"#;
+/// With all that the contract has in it.
+const WHOLE_RESULT: &str = r#"{"type":"tool_call_result","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":{"request_id":"66b54f7a-993f-436c-99b5-7ec4a6b3ca05","operation_id":"TavilyWebSearch","tool_call_id":"call_abc","graph_node_id":"node1","tool_name":"TavilyWebSearch","payload":{"payload":{"body_params":{"query":"load line"}}},"reasoning":null,"plan_task_id":null,"result":{"hits":[1,2]},"is_error":false,"approval_request_id":null},"identity":null}"#;
+const WRAPPED: &str = r#"{"type":"chunk","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":"a \"word\",\n"}"#;
+const UPDATED: &str = r#"{"type":"task_updated","task_id":"t","data":{"id":"t","status":"executing"}}"#;
+const PLAN: &str =
+    r#"{"type":"plan_updated","task_id":"t","data":{"enabled":true,"tasks":[{"id":"1","completed":true}]}}"#;
+const LOGIN: &str =
+    r#"{"type":"auth_event","task_id":"t","data":{"type":"login_required","data":{"url":"https://a"}}}"#;
+const LOGGED_IN: &str = r#"{"type":"auth_event","task_id":"t","data":{"type":"token_ready","data":{}}}"#;
 const FINISHED: &str = r#"{"type":"task_finished","task_id":"t","time":"2026-03-23T00:46:03.782693Z","data":{"id":"t","status":"completed","result":"Hello","created_at":"2026-03-23T00:46:03.782693Z","started_at":"2026-03-23T00:46:03.782693Z","finished_at":"2026-03-23T00:46:03.782693Z"}}"#;
 
 fn tracker(variant: &Arc<str>, gaps_ns: Vec<u64>) -> Tracker {
@@ -83,7 +92,8 @@ fn envelope(payload: &str) -> Envelope<'_> {
 
 /// From an event's payload to what the tracker takes.
 fn envelopes(criterion: &mut Criterion) {
-    for (name, payload) in [("chunk", CHUNK), ("tool call", REQUEST)] {
+    let payloads = [("chunk", CHUNK), ("tool call", REQUEST), ("tool result in full", WHOLE_RESULT)];
+    for (name, payload) in payloads {
         criterion.bench_function(&format!("the envelope of an event: {name}"), |bencher| {
             bencher.iter(|| black_box(envelope(black_box(payload)).kind));
         });
@@ -93,9 +103,15 @@ fn envelopes(criterion: &mut Criterion) {
 fn events(criterion: &mut Criterion) {
     let (variant, scenario): (Arc<str>, Arc<str>) = (Arc::from("base"), Arc::default());
     let of = (&variant, &scenario);
-    for (name, payloads) in
-        [("chunk", [CHUNK, CHUNK]), ("chunk and think in turn", [CHUNK, THINK]), ("tool call", [REQUEST, RESULT])]
-    {
+    for (name, payloads) in [
+        ("chunk", [CHUNK, CHUNK]),
+        ("chunk with escapes", [WRAPPED, WRAPPED]),
+        ("chunk and think in turn", [CHUNK, THINK]),
+        ("tool call", [REQUEST, RESULT]),
+        ("tool call in full", [REQUEST, WHOLE_RESULT]),
+        ("plan and task update in turn", [PLAN, UPDATED]),
+        ("login", [LOGIN, LOGGED_IN]),
+    ] {
         let envelopes = payloads.map(envelope);
         let mut recorder = Recorder::new();
         criterion.bench_function(&format!("one event: {name}"), |bencher| {
