@@ -1,11 +1,12 @@
 //! One HTTP connection that we own: nothing is pooled, resent or redirected behind our back.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Response};
 use thiserror::Error;
 
@@ -130,13 +131,26 @@ impl Connection {
     /// # Errors
     /// The connection or the stream broke.
     pub async fn next(&mut self, body: &mut Body) -> Result<Piece, Error> {
+        poll_fn(|cx| self.poll_next(body, cx)).await
+    }
+
+    /// More of a body, when it has come: [`next`](Self::next) for who waits for other things too.
+    ///
+    /// # Errors
+    /// The connection or the stream broke.
+    pub fn poll_next(&mut self, body: &mut Body, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
         match (&mut self.wire, body) {
-            (Speaking::Http1(_), Body::Http1(decoder)) if decoder.is_done() => Ok(Piece::End),
-            (Speaking::Http1(wire), _) => Ok(Piece::Read(wire.read().await.map_err(http1::Error::from)?)),
-            (Speaking::Http2(wire), Body::Http2(body)) => match wire.drive(body.frame()).await {
-                None => Ok(Piece::End),
-                Some(frame) => Ok(Piece::Frame(frame?.into_data().unwrap_or_default())),
-            },
+            (Speaking::Http1(_), Body::Http1(decoder)) if decoder.is_done() => Poll::Ready(Ok(Piece::End)),
+            (Speaking::Http1(wire), _) => {
+                let read = ready!(wire.poll_read(cx)).map_err(http1::Error::from)?;
+                Poll::Ready(Ok(Piece::Read(read)))
+            }
+            (Speaking::Http2(wire), Body::Http2(body)) => {
+                match ready!(wire.poll_driving(cx, |cx| Pin::new(&mut *body).poll_frame(cx))) {
+                    None => Poll::Ready(Ok(Piece::End)),
+                    Some(frame) => Poll::Ready(Ok(Piece::Frame(frame?.into_data().unwrap_or_default()))),
+                }
+            }
             (Speaking::Http2(_), Body::Http1(_)) => unreachable!("a body is of its connection's version"),
         }
     }

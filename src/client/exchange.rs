@@ -1,9 +1,10 @@
 //! One invocation, from connection to outcome.
 
 use std::borrow::Cow;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use hyper::Response;
 
@@ -32,15 +33,14 @@ type Ended = (Outcome, String);
 type Cut<'a> = Pin<&'a mut dyn Future<Output = (Outcome, &'static str)>>;
 
 /// One invocation under way: everything that its steps share.
+#[repr(C)] // What every event touches lies together, the first part of the tracker included.
 pub(super) struct Exchange<'a> {
     pub(super) client: &'a Settings,
     pub(super) stamper: &'a Rc<Stamper>,
-    pub(super) tracker: Tracker,
-    pub(super) timer: Timer,
     pub(super) cut: Cut<'a>,
     pub(super) watcher: Watcher<'a>,
-    /// Body bytes so far, as a slow reader counts them.
-    pub(super) body_bytes: u64,
+    pub(super) timer: Timer,
+    pub(super) tracker: Tracker,
 }
 
 impl Exchange<'_> {
@@ -113,12 +113,11 @@ impl Exchange<'_> {
     ) -> Result<(), Ended> {
         let mut parser = sse::Parser::new(self.client.limits);
         let began_ns = self.client.clock.now();
-        let mut before = None;
+        let mut frame_before = None;
         self.timer.no_later_than(self.tracker.deadline().0);
         loop {
-            let piece = self.within(connection.next(&mut body)).await?;
-            let arrival = self.arrival(connection, before);
-            before = Some(arrival);
+            let piece = self.within(poll_fn(|cx| connection.poll_next(&mut body, cx))).await?;
+            let arrival = self.arrival(connection, &mut frame_before);
             let ended = match (piece.map_err(|error| failure::classify(&error, Stage::Body))?, &mut body) {
                 (Piece::Read(read), Body::Http1(decoder)) => {
                     let mut rest = read.bytes();
@@ -151,7 +150,7 @@ impl Exchange<'_> {
     /// connection's buffers, and then the server has to wait. Only the end of the run or of patience ends this: the
     /// limits are the server's.
     async fn digest(&mut self, began_ns: u64, bytes_per_s: u64) -> Result<(), Ended> {
-        let bytes = u128::from(self.body_bytes);
+        let bytes = u128::from(self.tracker.body_bytes());
         let took_ns = u64::try_from(bytes * u128::from(NS_PER_S) / u128::from(bytes_per_s)).unwrap_or(u64::MAX);
         tokio::select! {
             biased;
@@ -181,8 +180,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// The stamps of the frame at hand, given those of the frame before it.
-    fn arrival(&self, connection: &Connection, before: Option<Arrival>) -> Arrival {
+    /// The stamps of the read at hand; over HTTP/2 of the frame, given those of the frame before it.
+    fn arrival(&self, connection: &Connection, frame_before: &mut Option<Arrival>) -> Arrival {
         let handled_ns = self.client.clock.now();
         match connection.traffic() {
             Some(traffic) => {
@@ -193,14 +192,14 @@ impl Exchange<'_> {
             // The connection may have read on for other streams: only our own instant is surely this frame's.
             None => {
                 let turn_ns = self.client.clock.turn_earliest_ns().unwrap_or(0);
-                let before_ns = before.map_or(0, |before| before.handled_ns);
-                Arrival {
-                    read: before.map_or(0, |before| before.read) + 1,
+                let (read, before_ns) = frame_before.map_or((0, 0), |before| (before.read, before.handled_ns));
+                *frame_before.insert(Arrival {
+                    read: read + 1,
                     arrival_ns: handled_ns,
                     earliest_ns: turn_ns.max(before_ns).min(handled_ns),
                     handled_ns,
                     kernel: false,
-                }
+                })
             }
         }
     }
@@ -208,7 +207,6 @@ impl Exchange<'_> {
     fn feed(&mut self, parser: &mut sse::Parser, data: &[u8], arrival: Arrival) -> Result<(), Ended> {
         (self.watcher)(Seen::Bytes(arrival, data));
         self.tracker.bytes(arrival, data.len());
-        self.body_bytes += data.len() as u64;
         let comments_before = parser.counts().comments;
         let mut events = parser.feed(data);
         loop {
@@ -262,24 +260,28 @@ impl Exchange<'_> {
     /// Waits for `step`, but not past the tracker's deadline nor the end of the run's drain.
     async fn within<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Ended> {
         let mut step = pin!(step);
-        loop {
-            tokio::select! {
-                biased;
-                value = step.as_mut() => return Ok(value),
-                () = self.timer.ring() => {
-                    let (at, expiry) = self.tracker.deadline();
-                    if self.client.clock.now() < at {
-                        self.timer.arm(at);
-                        continue;
-                    }
-                    return Err(match expiry {
-                        Expiry::End(outcome) => (outcome, "the limit was reached".to_owned()),
-                        Expiry::LingerOver => (Outcome::Completed, String::new()),
-                    });
-                }
-                (outcome, why) = self.cut.as_mut() => return Err((outcome, why.to_owned())),
+        poll_fn(|cx| match step.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => self.poll_ended(cx).map(Err),
+        })
+        .await
+    }
+
+    /// Whether the deadline has passed, or the invocation is ended from outside.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        while self.timer.poll_ring(cx).is_ready() {
+            let (at, expiry) = self.tracker.deadline();
+            if self.client.clock.now() < at {
+                self.timer.arm(at);
+                continue;
             }
+            return Poll::Ready(match expiry {
+                Expiry::End(outcome) => (outcome, "the limit was reached".to_owned()),
+                Expiry::LingerOver => (Outcome::Completed, String::new()),
+            });
         }
+        let (outcome, why) = ready!(self.cut.as_mut().poll(cx));
+        Poll::Ready((outcome, why.to_owned()))
     }
 }
 

@@ -67,15 +67,21 @@ impl Http2 {
     /// Waits for `future` while the connection's machinery runs.
     pub async fn drive<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(value) = future.as_mut().poll(cx) {
-                return Poll::Ready(value);
-            }
-            self.turn(cx);
-            // What the machinery has just read may be what the future waits for.
-            future.as_mut().poll(cx)
-        })
-        .await
+        poll_fn(|cx| self.poll_driving(cx, |cx| future.as_mut().poll(cx))).await
+    }
+
+    /// Polls while the connection's machinery runs.
+    pub fn poll_driving<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if let Poll::Ready(value) = poll(cx) {
+            return Poll::Ready(value);
+        }
+        self.turn(cx);
+        // What the machinery has just read may be what is waited for.
+        poll(cx)
     }
 
     /// Whether another request can be sent: notices a close that came while nobody looked.

@@ -116,7 +116,7 @@ impl Slot {
             None => tracker,
         };
         let timer = Timer::new(clock, tracker.deadline().0);
-        let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher, body_bytes: 0 };
+        let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher };
         // What is done once an invocation is boxed, so that a stream that waits holds no room for it.
         let (end, connection) = match Box::pin(exchange.connect(self.connection.take())).await {
             Ok(mut connection) => (exchange.run(&mut connection, ask.into()).await, Some(connection)),

@@ -121,7 +121,7 @@ mod tests {
             }
             let mut timer = crate::clock::Timer::new(clock, u64::MAX);
             timer.no_later_than(clock.now() + 100_000);
-            timer.ring().await;
+            std::future::poll_fn(|cx| timer.poll_ring(cx)).await;
         });
     }
 

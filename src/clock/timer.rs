@@ -1,5 +1,9 @@
 //! One timer for a deadline that moves.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use super::{Clock, Sleep};
 
 /// One timer for a deadline that mostly moves away: it is armed again only when it has rung too early, or when the
@@ -31,8 +35,8 @@ impl Timer {
         self.sleep = self.clock.sleep_until(at_ns);
     }
 
-    /// Waits until it rings.
-    pub async fn ring(&mut self) {
-        (&mut self.sleep).await;
+    /// Whether it rings; whoever asks is woken when it does.
+    pub fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.sleep).poll(cx)
     }
 }

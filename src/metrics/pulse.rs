@@ -3,96 +3,119 @@
 
 use super::record::{Longest, Record};
 
-/// The latest instants, the sizes and the gaps of an invocation in flight; instants in nanoseconds.
+/// The latest instants, the sizes and the gaps of an invocation in flight, in nanoseconds and bytes.
+///
+/// What is not there yet is 0; the counts beside it tell whether it is.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// Of body bytes.
-    pub(super) byte_ns: Option<u64>,
-    /// Of a complete event.
-    pub(super) event_ns: Option<u64>,
-    /// Of a chunk with text.
-    pub(super) chunk_ns: Option<u64>,
-    /// Of anything.
-    pub(super) known_ns: u64,
-    /// The number of the read.
-    read: Option<u64>,
-    /// That read has completed an event.
+    /// Pieces of the body, events, and chunks with text.
+    pieces: u64,
+    events: u64,
+    chunks: u64,
+    /// When the last one of each came.
+    piece_ns: u64,
+    event_ns: u64,
+    chunk_ns: u64,
+    /// The last instant of anything.
+    known_ns: u64,
+    body_bytes: u64,
+    text_bytes: u64,
+    /// The number of the last read, and whether it has completed an event.
+    read: u64,
     event_in_read: bool,
     reads: u64,
-    body_bytes: u64,
-    events: u64,
     shared_reads: u64,
-    chunks: u64,
-    text_bytes: u64,
-    stall_ns: u64,
-    longest: Longest,
+    longest_silence_ns: u64,
+    longest_event_silence_ns: u64,
+    longest_gap_ns: u64,
+    longest_lag_ns: u64,
     gaps_ns: Vec<u64>,
 }
 
 impl Pulse {
-    /// Of a stream that has not begun. A gap over `stall_ns` is a stall; `gaps_ns` is an empty buffer to fill.
-    pub(super) fn new(started_ns: u64, stall_ns: u64, gaps_ns: Vec<u64>) -> Self {
+    /// Of a stream that has not begun; `gaps_ns` is an empty buffer to fill.
+    pub(super) fn new(started_ns: u64, gaps_ns: Vec<u64>) -> Self {
         debug_assert!(gaps_ns.is_empty(), "a gap buffer is handed on empty");
         Self {
-            byte_ns: None,
-            event_ns: None,
-            chunk_ns: None,
+            pieces: 0,
+            events: 0,
+            chunks: 0,
+            piece_ns: 0,
+            event_ns: 0,
+            chunk_ns: 0,
             known_ns: started_ns,
-            read: None,
+            body_bytes: 0,
+            text_bytes: 0,
+            read: 0,
             event_in_read: false,
             reads: 0,
-            body_bytes: 0,
-            events: 0,
             shared_reads: 0,
-            chunks: 0,
-            text_bytes: 0,
-            stall_ns,
-            longest: Longest::default(),
+            longest_silence_ns: 0,
+            longest_event_silence_ns: 0,
+            longest_gap_ns: 0,
+            longest_lag_ns: 0,
             gaps_ns,
         }
     }
 
-    /// Body bytes came by this read; says whether they are the first.
-    pub(super) fn bytes(&mut self, at_ns: u64, read: u64, bytes: usize) -> bool {
-        let before = self.byte_ns.replace(at_ns);
-        if let Some(before_ns) = before {
-            widen(&mut self.longest.silence_ns, at_ns - before_ns);
+    /// When the last bytes of the body came.
+    pub(super) fn byte_ns(&self) -> Option<u64> {
+        (self.pieces > 0).then_some(self.piece_ns)
+    }
+
+    /// Bytes of the body so far.
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// Something is known of this instant.
+    pub(super) fn known(&mut self, at_ns: u64) {
+        self.known_ns = self.known_ns.max(at_ns);
+    }
+
+    /// A piece of the body came by this read; says whether it is the first.
+    pub(super) fn piece(&mut self, at_ns: u64, read: u64, bytes: usize) -> bool {
+        let is_first = self.pieces == 0;
+        if !is_first {
+            self.longest_silence_ns = self.longest_silence_ns.max(at_ns - self.piece_ns);
         }
-        if self.read.replace(read) != Some(read) {
+        if is_first || self.read != read {
             self.reads += 1;
             self.event_in_read = false;
         }
+        self.read = read;
+        self.piece_ns = at_ns;
+        self.pieces += 1;
         self.body_bytes += bytes as u64;
-        before.is_none()
+        is_first
     }
 
     /// An event was completed, and handled so long after; says whether it is the first.
     pub(super) fn event(&mut self, at_ns: u64, lag_ns: u64) -> bool {
-        self.events += 1;
+        let is_first = self.events == 0;
+        if !is_first {
+            self.longest_event_silence_ns = self.longest_event_silence_ns.max(at_ns - self.event_ns);
+        }
+        self.longest_lag_ns = self.longest_lag_ns.max(lag_ns);
         // The event before this one in the same read was not the last of it.
         self.shared_reads += u64::from(self.event_in_read);
         self.event_in_read = true;
-        widen(&mut self.longest.client_lag_ns, lag_ns);
-        let before = self.event_ns.replace(at_ns);
-        if let Some(before_ns) = before {
-            widen(&mut self.longest.event_silence_ns, at_ns - before_ns);
-        }
-        before.is_none()
+        self.event_ns = at_ns;
+        self.events += 1;
+        is_first
     }
 
     /// A chunk with so much text came; gives the gap since the one before.
     pub(super) fn chunk(&mut self, at_ns: u64, text_bytes: usize) -> Option<u64> {
+        let gap_ns = (self.chunks > 0).then(|| at_ns - self.chunk_ns);
+        if let Some(gap_ns) = gap_ns {
+            self.longest_gap_ns = self.longest_gap_ns.max(gap_ns);
+            self.gaps_ns.push(gap_ns);
+        }
+        self.chunk_ns = at_ns;
         self.chunks += 1;
         self.text_bytes += text_bytes as u64;
-        let gap_ns = at_ns - self.chunk_ns.replace(at_ns)?;
-        self.gaps_ns.push(gap_ns);
-        widen(&mut self.longest.gap_ns, gap_ns);
-        Some(gap_ns)
-    }
-
-    /// Whether a gap is a stall.
-    pub(super) fn is_stall(&self, gap_ns: u64) -> bool {
-        gap_ns > self.stall_ns
+        gap_ns
     }
 
     /// Writes all this into the record of the invocation that has ended, and gives the gaps between its chunks.
@@ -100,12 +123,14 @@ impl Pulse {
         let counts = &mut record.counts;
         (counts.events, counts.chunks, counts.text_bytes) = (self.events, self.chunks, self.text_bytes);
         (counts.body_bytes, counts.reads, counts.shared_reads) = (self.body_bytes, self.reads, self.shared_reads);
-        (record.stamps.last_chunk_ns, record.stamps.last_known_ns) = (self.chunk_ns, self.known_ns);
-        record.longest = self.longest;
+        record.stamps.last_chunk_ns = (self.chunks > 0).then_some(self.chunk_ns);
+        record.stamps.last_known_ns = self.known_ns;
+        record.longest = Longest {
+            gap_ns: (self.chunks > 1).then_some(self.longest_gap_ns),
+            silence_ns: (self.pieces > 1).then_some(self.longest_silence_ns),
+            event_silence_ns: (self.events > 1).then_some(self.longest_event_silence_ns),
+            client_lag_ns: (self.events > 0).then_some(self.longest_lag_ns),
+        };
         self.gaps_ns
     }
-}
-
-fn widen(longest: &mut Option<u64>, sample: u64) {
-    *longest = Some(longest.map_or(sample, |known| known.max(sample)));
 }

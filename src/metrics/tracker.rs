@@ -66,6 +66,7 @@ pub enum End {
 #[repr(C)] // What every event touches comes first.
 pub struct Tracker {
     pulse: Pulse,
+    stall_ns: u64,
     task_id: Option<String>,
     status: Option<Status>,
     labels: Labeller,
@@ -92,7 +93,8 @@ impl Tracker {
             ..Record::unstarted(start.plan_index, start.variant, start.intended_ns, 0, Outcome::NotStarted)
         };
         Self {
-            pulse: Pulse::new(start.started_ns, watch.stall_ns, gaps_ns),
+            pulse: Pulse::new(start.started_ns, gaps_ns),
+            stall_ns: watch.stall_ns,
             task_id: start.task_id,
             status: None,
             labels: Labeller::new(start.started_ns),
@@ -141,7 +143,7 @@ impl Tracker {
     /// Body bytes came.
     pub fn bytes(&mut self, arrival: Arrival, bytes: usize) {
         let at = self.in_order(arrival.arrival_ns);
-        if self.pulse.bytes(at, arrival.read, bytes) {
+        if self.pulse.piece(at, arrival.read, bytes) {
             self.record.stamps.first_byte_ns = Some(at);
         }
     }
@@ -192,13 +194,19 @@ impl Tracker {
     /// Until when the next thing must happen, and what it means if it does not.
     #[must_use]
     pub fn deadline(&self) -> (u64, Expiry) {
-        self.watch.deadline(&self.record.stamps, self.pulse.byte_ns)
+        self.watch.deadline(&self.record.stamps, self.pulse.byte_ns())
     }
 
     /// Its place in the plan.
     #[must_use]
     pub fn plan_index(&self) -> u64 {
         self.record.plan_index
+    }
+
+    /// Bytes of the body so far.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.pulse.body_bytes()
     }
 
     /// Whether the own `task_finished` was seen.
@@ -216,7 +224,7 @@ impl Tracker {
     /// Ends the invocation: its record, and the gaps between its chunks in nanoseconds.
     #[must_use]
     pub fn end(mut self, end: End, now_ns: u64) -> (Record, Vec<u64>) {
-        let (record, last_byte_ns) = (&mut self.record, self.pulse.byte_ns);
+        let (record, last_byte_ns) = (&mut self.record, self.pulse.byte_ns());
         let gaps_ns = self.pulse.end(record);
         record.task_id = self.task_id;
         record.counts.tool_unpaired += self.labels.open_calls();
@@ -241,12 +249,12 @@ impl Tracker {
     /// Keeps stamps in order: one before an earlier stamp is set to that and counted (METRICS.md).
     fn in_order(&mut self, at_ns: u64) -> u64 {
         let stamps = &self.record.stamps;
-        let floor = self.pulse.byte_ns.or_else(|| stamps.headers_ns.or(stamps.sent_ns)).unwrap_or(0);
+        let floor = self.pulse.byte_ns().or_else(|| stamps.headers_ns.or(stamps.sent_ns)).unwrap_or(0);
         if at_ns < floor {
             self.record.counts.stamps_moved += 1;
         }
         let at = at_ns.max(floor);
-        self.pulse.known_ns = self.pulse.known_ns.max(at);
+        self.pulse.known(at);
         at
     }
 
@@ -275,7 +283,7 @@ impl Tracker {
         }
         let mut stalled = false;
         if let Some(gap_ns) = self.pulse.chunk(at, text_bytes) {
-            stalled = self.pulse.is_stall(gap_ns);
+            stalled = gap_ns > self.stall_ns;
             if stalled {
                 self.record.counts.stalls += 1;
                 self.record.counts.stalled_ns += gap_ns;

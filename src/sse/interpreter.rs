@@ -23,7 +23,10 @@ pub(super) enum Head {
 
 /// The buffers of one block of lines, and what outlives it.
 #[derive(Debug, Default)]
+#[repr(C)] // What an event of the common shape touches comes first.
 pub(super) struct Interpreter {
+    pub(super) counts: Counts,
+    pub(super) last_id: Vec<u8>,
     /// The values of the `data` fields, joined by LF: the specification's data buffer without its last LF.
     pub(super) data: Vec<u8>,
     /// Whether a `data` field was seen, since its value may be empty.
@@ -33,9 +36,7 @@ pub(super) struct Interpreter {
     id: Vec<u8>,
     /// Whether that is still to come.
     has_id: bool,
-    pub(super) last_id: Vec<u8>,
     pub(super) retry_ms: Option<u64>,
-    pub(super) counts: Counts,
 }
 
 impl Head {

@@ -30,12 +30,13 @@ pub struct Counts {
 
 /// A push parser for one event stream.
 #[derive(Debug)]
+#[repr(C)] // What an event of the common shape touches comes first, so that many parsers need few cache lines.
 pub struct Parser {
-    limits: Limits,
+    place: Place,
     /// The longest data that an event of the common shape may have, in bytes: both limits in one.
     plain_bytes_max: usize,
-    place: Place,
     interpreter: Interpreter,
+    limits: Limits,
     partial: Partial,
     /// How much of a byte-order mark has been seen; three when the start is decided.
     bom_seen: usize,

@@ -52,7 +52,7 @@ impl Http1 {
             }
             let read = poll_fn(|cx| {
                 outgoing.poll(&mut self.wire, cx);
-                self.poll_read(cx)
+                self.poll_wire(cx)
             });
             let filled = read.await?;
             if filled.bytes().is_empty() {
@@ -66,16 +66,16 @@ impl Http1 {
     ///
     /// # Errors
     /// The connection broke.
-    pub async fn read(&mut self) -> io::Result<Filled> {
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         if !self.carried.is_empty() {
-            return Ok(Filled::from(std::mem::take(&mut self.carried)));
+            return Poll::Ready(Ok(Filled::from(std::mem::take(&mut self.carried))));
         }
-        poll_fn(|cx| self.poll_read(cx)).await
+        self.poll_wire(cx)
     }
 
     /// Whether another request can be sent: neither a close nor stray bytes have come.
     pub async fn is_idle(&mut self) -> bool {
-        self.carried.is_empty() && poll_fn(|cx| Poll::Ready(self.poll_read(cx).is_pending())).await
+        self.carried.is_empty() && poll_fn(|cx| Poll::Ready(self.poll_wire(cx).is_pending())).await
     }
 
     /// The final head among what was carried, when it is whole; what comes before it (RFC 9110 §15.2) is skipped.
@@ -95,7 +95,7 @@ impl Http1 {
         Ok(None)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         self.buffer.fill(|buf: &mut ReadBuf<'_>| Pin::new(&mut self.wire).poll_read(cx, buf))
     }
 }

@@ -1,5 +1,6 @@
 //! Held against hyper: the same bytes, whole or in pieces, mean the same to both.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -51,7 +52,7 @@ async fn by_us(io: DuplexStream) -> Told {
         if decoder.is_done() {
             break true;
         }
-        let Ok(read) = connection.read().await else { break false };
+        let Ok(read) = poll_fn(|cx| connection.poll_read(cx)).await else { break false };
         let mut rest = read.bytes();
         if rest.is_empty() {
             break decoder.close().is_ok();
