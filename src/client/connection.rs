@@ -41,6 +41,7 @@ pub enum Error {
 
 /// One HTTP connection.
 #[derive(Debug)]
+#[repr(align(64))] // Over HTTP/1.1, two cache lines a read.
 pub struct Connection {
     wire: Speaking,
     /// The last answer allows another request.

@@ -35,11 +35,11 @@ type Cut<'a> = Pin<&'a mut dyn Future<Output = (Outcome, &'static str)>>;
 /// One invocation under way: everything that its steps share.
 #[repr(C)] // What every event touches lies together, the first part of the tracker included.
 pub(super) struct Exchange<'a> {
-    pub(super) client: &'a Settings,
-    pub(super) stamper: &'a Rc<Stamper>,
     pub(super) cut: Cut<'a>,
     pub(super) watcher: Watcher<'a>,
     pub(super) timer: Timer,
+    pub(super) client: &'a Settings,
+    pub(super) stamper: &'a Rc<Stamper>,
     pub(super) tracker: Tracker,
 }
 

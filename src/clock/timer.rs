@@ -9,10 +9,11 @@ use super::{Clock, Sleep};
 /// One timer for a deadline that mostly moves away: it is armed again only when it has rung too early, or when the
 /// deadline has come closer, so that an event costs no timer operation.
 #[derive(Debug)]
+#[repr(C)] // What is asked whenever its owner is polled comes first.
 pub struct Timer {
-    clock: Clock,
     sleep: Sleep,
     armed_ns: u64,
+    clock: Clock,
 }
 
 impl Timer {

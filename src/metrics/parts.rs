@@ -260,6 +260,9 @@ pub(super) struct Labelled {
 }
 
 impl Labeller {
+    /// What a chunk after a chunk touches.
+    pub(super) const TOUCHED_BYTES: usize = std::mem::offset_of!(Self, times);
+
     /// An invocation that was taken up at `started_ns`.
     pub(super) fn new(started_ns: u64) -> Self {
         Self {

@@ -63,19 +63,22 @@ pub enum End {
 
 /// One invocation in flight.
 #[derive(Debug)]
-#[repr(C)] // What every event touches comes first.
+#[repr(C, align(64))] // What every event touches comes first, in four cache lines.
 pub struct Tracker {
     pulse: Pulse,
     stall_ns: u64,
     task_id: Option<String>,
-    status: Option<Status>,
-    labels: Labeller,
     /// What the profile's checks look at; absent where there are none.
     answer: Option<Box<Answer>>,
+    /// How the task ended.
+    status: Option<Box<Status>>,
+    labels: Labeller,
     /// What is known besides; what the fields above know of is filled in at the end.
     record: Record,
     watch: Watch,
 }
+
+const _: () = assert!(std::mem::offset_of!(Tracker, labels) + Labeller::TOUCHED_BYTES <= 4 * 64, "as said above");
 
 impl Tracker {
     /// An invocation that was just taken up; `gaps_ns` is an empty buffer to fill.
@@ -328,7 +331,7 @@ impl Tracker {
             let result = TaskResult::read(envelope.data.unwrap_or_default());
             answer.judge(&result, self.record.counts.tool_errors);
         }
-        self.status = Some(status);
+        self.status = Some(Box::new(status));
     }
 
     fn tool_request(&mut self, envelope: &Envelope<'_>, at: u64) {
