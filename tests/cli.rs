@@ -367,6 +367,28 @@ fn an_output_that_can_not_be_written_exits_9_before_the_load() {
 }
 
 #[test]
+fn a_file_of_the_users_that_can_not_be_written_exits_9() {
+    let told: String = [
+        &["probe", "--record", "/nowhere/stream.json"][..],
+        &["probe", "--record", "/dev/full"],
+        &["check", "quickstart", "--plan", "/dev/full"],
+        &["mock", "--listen", "127.0.0.1:0", "--truth", "/nowhere/truth.csv"],
+    ]
+    .map(|args| {
+        let ended = output(args);
+        assert_eq!(ended.status.code(), Some(9), "{args:?}: {}", text(&ended.stderr));
+        text(&ended.stderr)
+    })
+    .concat();
+    insta::assert_snapshot!(told, @"
+    error: failed to record: write /nowhere/stream.json: No such file or directory (os error 2); is the folder writable, and is there space left?
+    error: failed to record: write /dev/full: No space left on device (os error 28); is the folder writable, and is there space left?
+    error: failed to keep the plan: write /dev/full: No space left on device (os error 28); is the folder writable, and is there space left?
+    error: failed to start the mock: write /nowhere/truth.csv: No such file or directory (os error 2); is the folder writable, and is there space left?
+    ");
+}
+
+#[test]
 fn too_many_streams_for_the_descriptors_are_refused_with_the_number_that_fits() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();

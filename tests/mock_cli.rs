@@ -152,7 +152,7 @@ fn what_is_wrong_is_said_with_its_remedy() {
     Some(2) error: FOLDER/script.toml:2: gap: expected a duration such as "250ms", or a distribution of them such as { exponential = "20ms" }, found 20
     Some(2) error: failed to read the script FOLDER/none.toml: No such file or directory (os error 2)
     Some(2) error: failed to start the mock: listen on ADDRESS: Address already in use (os error 98); another program listens there: stop it, or choose another port (0 takes a free one)
-    Some(2) error: failed to create the log FOLDER/no/such/folder: No such file or directory (os error 2)
+    Some(9) error: failed to start the mock: write FOLDER/no/such/folder: No such file or directory (os error 2); is the folder writable, and is there space left?
     Some(2) error: failed to start the mock: read the recording gone.jsonl: No such file or directory (os error 2); check replay.files, which count from the working directory
     "#);
 }

@@ -1,5 +1,6 @@
 //! Where invocations go: the parts of the base URL, the path, and the API key.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -125,10 +126,17 @@ impl Key {
         source: &KeySource,
         base: &Base,
         is_here: bool,
-        lookup: impl Fn(&str) -> Option<String>,
+        lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Self>, Error> {
         let (place, text) = match source {
-            KeySource::Env(name) => (format!("the environment variable {name}"), lookup(name)),
+            KeySource::Env(name) => {
+                let place = format!("the environment variable {name}");
+                // What is no text is no key either, but it is there.
+                match lookup(name).map(OsString::into_string).transpose() {
+                    Ok(text) => (place, text),
+                    Err(_) => return Err(Error::KeyForm { place }),
+                }
+            }
             KeySource::File(path) => {
                 let read = std::fs::read_to_string(path);
                 (
@@ -165,6 +173,8 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     #[test]
@@ -194,13 +204,21 @@ mod tests {
         let source = KeySource::Env("XPANDER_API_KEY".into());
         assert!(Key::load(&source, &near, true, |_| None).expect("no key needed").is_none());
         insta::assert_snapshot!(
-            Key::load(&source, &far, false, |_| Some(String::new())).expect_err("no key"),
+            Key::load(&source, &far, false, |_| Some(OsString::new())).expect_err("no key"),
             @"find the API key for api.xpander.ai: the environment variable XPANDER_API_KEY is missing or empty; set it, or name a file with target.key_file"
         );
         let key = Key::load(&source, &far, false, |_| Some("canary-1\n".into())).expect("a key").expect("a key");
         assert_eq!(key.header().as_bytes(), b"canary-1");
         assert!(!format!("{key:?} {:?}", key.header()).contains("canary"));
-        assert!(Key::load(&source, &far, false, |_| Some("two\nlines".into())).is_err());
+        insta::assert_snapshot!(
+            ["two\nlines".into(), OsString::from_vec(b"canary-\xff".to_vec())]
+                .map(|text: OsString| Key::load(&source, &far, false, |_| Some(text.clone())).expect_err("no key").to_string())
+                .join("\n"),
+            @"
+        use the API key from the environment variable XPANDER_API_KEY: it must be one line of visible ASCII characters
+        use the API key from the environment variable XPANDER_API_KEY: it must be one line of visible ASCII characters
+        "
+        );
         let clear = Base::parse("http://api.xpander.ai").expect("a plain URL");
         insta::assert_snapshot!(
             Key::load(&source, &clear, false, |_| Some("canary-1".into())).expect_err("in clear text"),

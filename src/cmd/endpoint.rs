@@ -41,7 +41,7 @@ impl Endpoint {
             }
             Place::Url(url) => Base::parse(url).context("failed to use the target")?,
         };
-        let variable = |name: &str| std::env::var(name).ok();
+        let variable = |name: &str| std::env::var_os(name);
         let key = if mock.is_some() {
             None
         } else {

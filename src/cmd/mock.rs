@@ -8,7 +8,7 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Exit;
+use super::{Exit, output};
 use crate::cli::MockArgs;
 use crate::mock::{Logs, Mock, Options, Served};
 use crate::profile::script::{Capacity, Scale, Script};
@@ -37,14 +37,14 @@ pub fn run(args: &MockArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let options = Options { listen: args.listen, tls: args.tls || args.tls_ca.is_some() };
     let mock = Mock::logging(&script, Seed(args.seed), &options, logs).context("failed to start the mock")?;
     if let (Some(path), Some(pem)) = (&args.tls_ca, mock.authority_pem()) {
-        std::fs::write(path, pem)
-            .with_context(|| format!("failed to write the certificate authority {}", path.display()))?;
+        let written = std::fs::write(path, pem).map_err(output::unwritten(path));
+        written.context("failed to hand out the certificate authority")?;
     }
     greet(&mock, args, &script, out)?;
     runtime.block_on(stopped())?;
     let agent = mock.agent();
     report(&mock.stop(), out)?;
-    agent.finish_logs().context("failed to write a log of the mock")?;
+    agent.finish_logs().map_err(output::unwritten(Path::new("a log of the mock"))).context("failed to end in order")?;
     Ok(Exit::Done)
 }
 
@@ -65,7 +65,7 @@ fn load(path: Option<&Path>) -> anyhow::Result<Script> {
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
-    let file = File::create(path).with_context(|| format!("failed to create the log {}", path.display()))?;
+    let file = File::create(path).map_err(output::unwritten(path)).context("failed to start the mock")?;
     Ok(Box::new(file))
 }
 

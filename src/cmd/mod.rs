@@ -10,6 +10,7 @@ pub mod check;
 pub mod endpoint;
 pub mod merge;
 pub mod mock;
+pub mod output;
 pub mod plan;
 pub mod probe;
 pub mod progress;

@@ -1,14 +1,12 @@
 //! `plimsoll probe`: one invocation, printed as a waterfall of its events.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, Write};
 
 use anyhow::Context;
 use hyper::header::CONTENT_TYPE;
 
-use super::Exit;
 use super::endpoint::Endpoint;
+use super::{Exit, output};
 use crate::agent::Recording;
 use crate::agent::recording::Piece;
 use crate::cli::ProbeArgs;
@@ -19,6 +17,7 @@ use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Record};
 use crate::profile::{Plan, Profile};
 use crate::report::parts;
+use crate::runfile::bundle;
 use crate::units::{Human, HumanBytes};
 
 /// How much of an event's data is shown, in characters.
@@ -30,7 +29,8 @@ const VIEW_CHARS: usize = 60;
 /// The key or TLS can't be had, the preflight is refused, or the output can't be written.
 pub fn run(profile: &Profile, args: &ProbeArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     // Opened before anything is sent: an invocation costs something.
-    let mut file = args.record.as_deref().map(create).transpose()?;
+    let file = args.record.as_deref().map(|path| Ok::<_, bundle::Error>((path, output::create(path)?))).transpose();
+    let file = file.context("failed to record")?;
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = clock::watch_turns(builder.enable_all()).build()?;
     let local = tokio::task::LocalSet::new();
@@ -42,17 +42,19 @@ pub fn run(profile: &Profile, args: &ProbeArgs, out: &mut impl Write) -> anyhow:
     let record = local.block_on(&runtime, invoke(&client, profile, clock, &mut lines, &mut recording));
     let lookup_ns = endpoint.route().lookup_ns();
     endpoint.close();
-    if let Some(file) = &mut file {
-        count_from_send(&mut recording, &record);
-        if args.redact {
-            recording.redact();
-        }
-        recording.write(file).and_then(|()| file.flush()).context("failed to write the recording")?;
-    }
+    // First what was measured, then what may fail.
     if let Some(lookup_ns) = lookup_ns {
         writeln!(out, "{:>10} before the start  dns", Human(lookup_ns).to_string())?;
     }
     waterfall(&record, &lines, out)?;
+    if let Some((path, mut file)) = file {
+        count_from_send(&mut recording, &record);
+        if args.redact {
+            recording.redact();
+        }
+        let written = recording.write(&mut file).and_then(|()| file.flush());
+        written.map_err(output::unwritten(path)).context("failed to record")?;
+    }
     Ok(if record.outcome == Outcome::Completed { Exit::Done } else { Exit::NothingCompleted })
 }
 
@@ -63,11 +65,6 @@ struct Line {
     bytes: usize,
     kind: String,
     view: String,
-}
-
-fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("failed to create the recording {}", path.display()))?;
-    Ok(BufWriter::new(file))
 }
 
 /// Moves the recording's origin from the run's to the send of its request.
