@@ -93,17 +93,19 @@ pub enum EventFormat {
     Zst,
 }
 
-/// A bundle and how to show it.
-#[derive(Debug, Args)]
+/// Bundles and how to show them.
+#[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// The folder of the run.
-    pub run: PathBuf,
+    /// The folder of a run; several, or a folder that holds several, are shown beside each other.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
     /// How it is shown.
     #[arg(long, value_enum, default_value = "text")]
     pub format: ReportFormat,
-    /// `-` for standard output; else the file goes into the bundle.
-    #[arg(short = 'o', long)]
-    pub output: Option<String>,
+    /// A file, which is replaced, or a folder that the report goes into; `-` for standard output. Else it goes into the
+    /// bundle, and text and JSON to standard output.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Instead of a report, make every number again from the bundle's files and say what differs (exit 8).
     #[arg(long, conflicts_with_all = ["format", "output"])]
     pub verify: bool,
@@ -225,6 +227,12 @@ pub struct ProfileArgs {
     /// Open load: conversations begun a second, whatever the answers do (50, 0.5, 90/m).
     #[arg(short = 'q', long, value_name = "RATE")]
     pub rate: Option<String>,
+    /// Run it so many times, each with a plan of its own, and report what they have in common.
+    #[arg(long, value_name = "K")]
+    pub repeat: Option<String>,
+    /// From the end of a run to the beginning of the next, with --repeat.
+    #[arg(long, value_name = "DURATION")]
+    pub pause: Option<String>,
     /// Make the starts of this plan again, which --plan has written.
     #[arg(long, value_name = "FILE")]
     pub replay: Option<String>,

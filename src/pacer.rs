@@ -137,6 +137,15 @@ impl Pacer {
         }
     }
 
+    /// The same law, its random gaps drawn from another seed.
+    #[must_use]
+    pub fn seeded(&self, seed: Seed) -> Self {
+        match self.law {
+            Law::Steady(..) | Law::Changing(..) => Self { law: self.law.clone(), seed },
+            Law::Bursts { .. } | Law::Trace(_) => self.clone(),
+        }
+    }
+
     /// When the law itself ends, in nanoseconds since the load's start; none when it goes on without end.
     #[must_use]
     pub fn end_ns(&self) -> Option<u64> {

@@ -145,6 +145,130 @@ fn two_runs_of_one_plan_are_merged_and_runs_of_two_plans_are_not() {
 }
 
 #[test]
+fn repeats_are_independent_runs_held_beside_each_other() {
+    let (ended, folder) = run(&["-c", "4", "-n", "30", "--repeat", "3"]);
+    let screen = text(&ended.stdout);
+    assert!(matches!(ended.status.code(), Some(0 | 8)), "{screen}{}", text(&ended.stderr));
+    for told in
+        ["run 1 of 3\n", "run 3 of 3\n", "3 of 3 runs complete: ", "95 % across runs", "time to first chunk p50"]
+    {
+        assert!(screen.contains(told), "{told:?} is missing in\n{screen}");
+    }
+    let series = bundle(folder.path());
+    let told = fs::read_to_string(series.join("repeats.json")).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let runs = told["runs"].as_array().unwrap();
+    let bundles: Vec<PathBuf> = runs.iter().map(|run| series.join(run["id"].as_str().unwrap())).collect();
+    assert_eq!((bundles.len(), told["asked"].as_u64()), (3, Some(3)));
+    assert!(bundles.iter().all(|bundle| rows(bundle) == 30) && series.join("report.md").exists());
+    assert_ne!(runs[0]["plan_hash"], runs[1]["plan_hash"], "each has a plan of its own");
+    let completed = &told["across"]["groups"][0]["rates"][1];
+    assert_eq!((completed["name"].as_str(), completed["runs"].as_array().unwrap().len()), (Some("completed_per_s"), 3));
+    assert!(completed["mean"]["low"].as_f64() <= completed["mean"]["high"].as_f64(), "{completed}");
+
+    let again = output(&["report", series.to_str().unwrap(), "--format", "json"]);
+    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), told, "the same, read back");
+    let two = output(&["report", bundles[0].to_str().unwrap(), bundles[1].to_str().unwrap()]);
+    assert!(text(&two.stdout).contains("2 of 2 runs complete"), "{}{}", text(&two.stdout), text(&two.stderr));
+    let verified = output(&["report", "--verify", series.to_str().unwrap()]);
+    assert_eq!((verified.status.code(), text(&verified.stdout).matches("verified:").count()), (Some(0), 3));
+
+    let (_, other) = run(&["-c", "3", "-n", "30"]);
+    let other = bundle(other.path());
+    let refused = output(&["report", bundles[0].to_str().unwrap(), other.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("profile.load.concurrency: 4 against 3"), "{}", text(&refused.stderr));
+    let twice = output(&["report", bundles[0].to_str().unwrap(), bundles[0].to_str().unwrap()]);
+    assert!(text(&twice.stderr).contains("it would count twice"), "{}", text(&twice.stderr));
+}
+
+#[test]
+fn repeats_of_one_plan_can_be_merged() {
+    let (ended, folder) = run(&["-c", "2", "-n", "10", "--repeat", "2", "--set", "repeat.plan=same", "--json"]);
+    let series = bundle(folder.path());
+    let told: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert!(told["warnings"].as_array().unwrap().iter().any(|warning| warning["kind"] == "one_plan"), "{told}");
+    let ids = told["runs"].as_array().unwrap().iter().map(|run| series.join(run["id"].as_str().unwrap()));
+    let ids: Vec<_> = ids.map(|path| path.to_str().unwrap().to_owned()).collect();
+    let out = tempfile::tempdir().unwrap();
+    let merged = output(&["merge", &ids[0], &ids[1], "--out", out.path().to_str().unwrap()]);
+    assert_eq!(merged.status.code(), Some(0), "{}", text(&merged.stderr));
+    assert_eq!(rows(&bundle(out.path())), 20);
+}
+
+#[test]
+fn a_budget_holds_over_all_repeats() {
+    let (ended, folder) = run(&["-c", "2", "-n", "10", "--repeat", "4", "--set", "budget.invocations=25"]);
+    let screen = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(5), "{screen}{}", text(&ended.stderr));
+    assert!(screen.contains("stopped by budget.invocations = 25"), "{screen}");
+    assert!(screen.contains("2 of 4 runs complete") && screen.contains("3 of 4 runs were made"), "{screen}");
+    let series = bundle(folder.path());
+    let told: Value = serde_json::from_str(&fs::read_to_string(series.join("repeats.json")).unwrap()).unwrap();
+    let started =
+        |run: &Value| run_json(&series.join(run["id"].as_str().unwrap()))["harness"]["started"].as_u64().unwrap();
+    assert_eq!(told["runs"].as_array().unwrap().iter().map(started).collect::<Vec<_>>(), [10, 10, 5]);
+}
+
+#[test]
+fn an_interrupt_between_repeats_ends_them_with_their_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let args = ["run", "--out", out, "-n", "5", "--repeat", "2", "--pause", "10m"];
+    let args: Vec<&str> = args.into_iter().chain(FAST).collect();
+    let mut child = plimsoll(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("pause of")), "it comes to its pause");
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let screen = text(&ended.stdout);
+    assert!(screen.contains("1 of 2 runs complete") && screen.contains("1 of 2 runs were made"), "{screen}");
+    assert!(screen.contains("an interval across runs takes two complete runs"), "{screen}");
+}
+
+#[test]
+fn a_series_that_never_starts_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("reports");
+    let args =
+        ["run", "--out", out.to_str().unwrap(), "--url", "http://127.0.0.1:1", "--agent", "a", "-c", "1", "-n", "1"];
+    let ended = output(&args.into_iter().chain(["--repeat", "2"]).collect::<Vec<_>>());
+    assert_eq!(ended.status.code(), Some(3), "{}", text(&ended.stderr));
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+}
+
+#[test]
+fn a_report_goes_where_it_is_told_to() {
+    let (_, folder) = run(&["-c", "2", "-n", "6"]);
+    let bundle = bundle(folder.path());
+    let place = tempfile::tempdir().unwrap();
+    let report = |format: &str, to: &str| {
+        let ended = output(&["report", bundle.to_str().unwrap(), "--format", format, "-o", to]);
+        (ended.status.code().unwrap(), text(&ended.stdout), text(&ended.stderr))
+    };
+    let (file, folder) = (place.path().join("own.html"), place.path().to_str().unwrap());
+    fs::write(&file, "an older one").unwrap();
+    let path = file.to_str().unwrap();
+    assert_eq!(report("html", path), (0, format!("{path}\n"), String::new()));
+    assert!(fs::read_to_string(&file).unwrap().starts_with("<!doctype html>"), "an older one is replaced");
+    for (format, name) in
+        [("text", "report.txt"), ("json", "report.json"), ("md", "report.md"), ("hgrm", "ttfc_from_intended.hgrm")]
+    {
+        let (code, told, _) = report(format, folder);
+        assert!(code == 0 && told.contains(name) && place.path().join(name).exists(), "{format}: {told}");
+    }
+    assert!(!bundle.join("report.json").exists() && report("csv", "-").1.starts_with("variant,metric,"));
+    let told = [report("md", "/nowhere/report.md"), report("md", "/dev/full"), report("hgrm", path)];
+    let told: Vec<_> = told.into_iter().map(|(code, _, told)| format!("{code} {told}")).collect();
+    insta::assert_snapshot!(told.concat().replace(folder, "FOLDER"), @"
+    9 error: failed to report: write /nowhere/report.md: No such file or directory (os error 2); is the folder writable, and is there space left?
+    9 error: failed to report: write /dev/full: No space left on device (os error 28); is the folder writable, and is there space left?
+    2 error: failed to report: 18 files don't fit into FOLDER/own.html: name a folder with -o
+    ");
+}
+
+#[test]
 fn with_json_standard_output_holds_nothing_else() {
     let (ended, folder) = run(&["-c", "2", "-n", "6", "--json"]);
     let told: Value = serde_json::from_slice(&ended.stdout).unwrap();
@@ -348,7 +472,7 @@ fn what_can_not_be_run_is_said_with_its_remedy() {
     error: --set: target.api_key: an API key does not belong here: put it into the environment (XPANDER_API_KEY) or into a file (target.key_file)
     error: --set: limits.idle: 2s can never be reached within limits.total = 1s; lower this limit or raise limits.total
     error: failed to read the profile no-such-profile.toml: expected a TOML file, or one of the built-in profiles quickstart, chat, tools, mixed, open, soak: No such file or directory (os error 2)
-    error: failed to find a run in /nowhere: there is no run.json; name a run's folder, such as reports/…
+    error: failed to report: find a run in /nowhere: there is neither run.json nor a folder that has one; name a run's folder, or one that holds runs, such as reports/…
     "#);
 }
 

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod provenance;
+pub mod repeat;
 pub mod report;
 pub mod run;
 pub mod signals;
@@ -50,7 +51,29 @@ pub enum Exit {
     Terminated = 143,
 }
 
+/// When several hold, the first of these decides.
+const PRECEDENCE: [Exit; 12] = [
+    Exit::Interrupted,
+    Exit::Terminated,
+    Exit::Unwritable,
+    Exit::Usage,
+    Exit::Unreachable,
+    Exit::Unexpected,
+    Exit::BudgetSpent,
+    Exit::NothingCompleted,
+    Exit::Invalid,
+    Exit::ObjectiveMissed,
+    Exit::Inconclusive,
+    Exit::Done,
+];
+
 impl Exit {
+    /// How a command ends of which parts ended like this and like `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        PRECEDENCE.into_iter().find(|exit| *exit == self || *exit == other).unwrap_or(self)
+    }
+
     /// How a command ends that failed: by what the user wrote, by the target, or by something unexpected.
     #[must_use]
     pub fn of_failure(error: &anyhow::Error) -> Self {
@@ -77,6 +100,15 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn the_first_of_the_documented_order_decides() {
+        let codes = |exits: &[Exit]| exits.iter().fold(Exit::Done, |all, one| all.or(*one));
+        assert_eq!(codes(&[]), Exit::Done);
+        assert_eq!(codes(&[Exit::Done, Exit::Inconclusive, Exit::Done]), Exit::Inconclusive);
+        assert_eq!(codes(&[Exit::Invalid, Exit::ObjectiveMissed]), Exit::Invalid);
+        assert_eq!(codes(&[Exit::Unwritable, Exit::Terminated, Exit::BudgetSpent]), Exit::Terminated);
+    }
 
     #[test]
     fn a_failure_ends_with_the_code_of_its_cause() {

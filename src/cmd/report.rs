@@ -2,18 +2,23 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::Exit;
+use super::{Exit, output};
 use crate::cli::{ReportArgs, ReportFormat};
-use crate::report::{csv, hgrm, html, junit, markdown, terminal};
-use crate::runfile::bundle::{self, RUN};
-use crate::runfile::{Run, hlog, readback, verify};
+use crate::report::{csv, hgrm, html, junit, markdown, repeats as report_of_repeats, terminal};
+use crate::runfile::bundle;
+use crate::runfile::repeats::{self, REPEATS};
+use crate::runfile::{Repeats, Run, hlog, readback, verify};
 
+/// The first screen, where it is written to a folder.
+const REPORT_TXT: &str = "report.txt";
+/// What was summed up again, where it is written to a folder.
+const REPORT_JSON: &str = "report.json";
 /// The report for people, in a bundle.
-const REPORT_MD: &str = "report.md";
+pub(super) const REPORT_MD: &str = "report.md";
 /// The page for people, in a bundle.
 const REPORT_HTML: &str = "report.html";
 /// The table of metrics, in a bundle.
@@ -21,18 +26,20 @@ const SUMMARY_CSV: &str = "summary.csv";
 /// The report for CI, in a bundle.
 const JUNIT_XML: &str = "junit.xml";
 
-/// Renders the bundle that the arguments name.
+/// Renders the run, or the runs of one workload, that the arguments name.
 ///
 /// # Errors
-/// The folder is no bundle, or the output can't be written.
+/// A folder is no bundle, the runs do not belong together, or the output can't be written.
 pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let folder = &args.run;
-    if !folder.join(RUN).is_file() {
-        bail!(
-            "failed to find a run in {}: there is no {RUN}; name a run's folder, such as reports/…",
-            folder.display()
-        );
+    let bundles = args.runs.iter().map(|path| repeats::bundles(path)).collect::<Result<Vec<_>, _>>();
+    let bundles = bundles.context("failed to report")?.concat();
+    match (&args.runs[..], &bundles[..]) {
+        ([named], [folder]) if named == folder => one(folder, args, out),
+        _ => several(&bundles, args, out),
     }
+}
+
+fn one(folder: &Path, args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let mut run = readback::read_run(folder).context("failed to read the run")?;
     if args.verify {
         return verified(folder, &run, out);
@@ -40,34 +47,135 @@ pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     // Always from the rows: a run that was killed has no summary of its own, and the others say the same.
     let readback = readback::sum_up(folder, &run).context("failed to read the run")?;
     run.adopt(readback);
-    let rendered = match args.format {
-        ReportFormat::Text => {
-            first_screen(&run, folder, out)?;
-            return Ok(Exit::Done);
-        }
-        ReportFormat::Json => {
-            out.write_all(run.to_json().as_bytes())?;
-            return Ok(Exit::Done);
-        }
-        format => render(&run, folder, format)?,
-    };
-    for (name, text) in rendered {
-        if args.output.as_deref() == Some("-") {
-            out.write_all(&text)?;
-            continue;
-        }
-        bundle::write_whole(folder, &name, &text)?;
-        writeln!(out, "{}", folder.join(name).display())?;
-    }
+    let rendered = render(&run, folder, args.format)?;
+    place(args, folder, &rendered, out)?;
     Ok(Exit::Done)
 }
 
+/// Puts what was rendered where the arguments say: standard output, a file, a folder, or the bundle.
+fn place(args: &ReportArgs, bundle: &Path, files: &[Rendered], out: &mut impl Write) -> anyhow::Result<()> {
+    let shown = matches!(args.format, ReportFormat::Text | ReportFormat::Json);
+    let output = args.output.as_deref();
+    if output == Some(Path::new("-")) || output.is_none() && shown {
+        return Ok(files.iter().try_for_each(|(_, text)| out.write_all(text))?);
+    }
+    match (output, files) {
+        (Some(path), [(_, text)]) if !path.is_dir() => {
+            let written = output::create(path)
+                .and_then(|mut file| file.write_all(text).and_then(|()| file.flush()).map_err(output::unwritten(path)));
+            written.context("failed to report")?;
+            writeln!(out, "{}", path.display())?;
+        }
+        (Some(path), _) if !path.is_dir() => {
+            bail!("failed to report: {} files don't fit into {}: name a folder with -o", files.len(), path.display())
+        }
+        (folder, _) => {
+            let folder = folder.unwrap_or(bundle);
+            for (name, text) in files {
+                bundle::write_whole(folder, name, text).context("failed to report")?;
+                writeln!(out, "{}", folder.join(name).display())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads each bundle and sums it up.
+fn read_all(bundles: &[PathBuf]) -> anyhow::Result<Vec<Run>> {
+    let read = |folder: &PathBuf| {
+        let mut run = readback::read_run(folder)?;
+        run.adopt(readback::sum_up(folder, &run)?);
+        Ok::<_, readback::Error>(run)
+    };
+    let runs =
+        bundles.iter().map(|folder| read(folder).with_context(|| format!("failed to read {}", folder.display())));
+    runs.collect()
+}
+
+/// Shows runs of one workload beside each other.
+fn several(bundles: &[PathBuf], args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    if args.verify {
+        let mut worst = Exit::Done;
+        for folder in bundles {
+            writeln!(out, "{}", folder.display())?;
+            let run = readback::read_run(folder).context("failed to read the run")?;
+            worst = worst.or(verified(folder, &run, out)?);
+        }
+        return Ok(worst);
+    }
+    let folder = args.runs.first().filter(|_| args.runs.len() == 1);
+    let series = folder.map(|folder| repeats::read(folder)).transpose().context("failed to report")?.flatten();
+    let asked = (series.as_ref().map(|series| series.asked), series.as_ref().and_then(|series| series.pause_ns));
+    let id = folder.and_then(|folder| folder.file_name()).map_or_else(String::new, |name| name.display().to_string());
+    let runs = read_all(bundles)?;
+    let repeats = Repeats::of(id, asked, &runs).context("failed to report")?;
+    let mut text = Vec::new();
+    let name = match args.format {
+        ReportFormat::Text => {
+            let files = folder.map_or_else(|| names(bundles), |folder| folder.display().to_string());
+            report_of_repeats::write_text(&repeats, &files, &mut text)?;
+            REPORT_TXT
+        }
+        ReportFormat::Json => {
+            text.extend(repeats.to_json().into_bytes());
+            REPORT_JSON
+        }
+        ReportFormat::Md => {
+            report_of_repeats::write_markdown(&repeats, &mut text)?;
+            REPORT_MD
+        }
+        ReportFormat::Html | ReportFormat::Csv | ReportFormat::Junit | ReportFormat::Hgrm => {
+            bail!("failed to report: several runs are shown as text, md or json; name one run for the other formats")
+        }
+    };
+    let nowhere = folder.is_none() && args.output.is_none();
+    let args = if nowhere { &ReportArgs { output: Some("-".into()), ..args.clone() } } else { args };
+    place(args, folder.map_or(Path::new("."), PathBuf::as_path), &[(name.to_owned(), text)], out)?;
+    Ok(Exit::Done)
+}
+
+fn names(bundles: &[PathBuf]) -> String {
+    bundles.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes what several runs come to beside their bundles, for machines and for people.
+///
+/// # Errors
+/// A file can't be written.
+pub fn write_repeats(folder: &Path, repeats: &Repeats) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    report_of_repeats::write_markdown(repeats, &mut text)?;
+    repeats.write(folder)?;
+    Ok(bundle::write_whole(folder, REPORT_MD, &text)?)
+}
+
+/// Writes the first screen of several runs.
+///
+/// # Errors
+/// The output can't be written.
+pub fn repeats_screen(folder: &Path, repeats: &Repeats, out: &mut impl Write) -> io::Result<()> {
+    let names: Vec<_> = repeats.runs.iter().map(|run| run.id.as_str()).collect();
+    let files = format!("{} ({}, {REPORT_MD}, {REPEATS})", folder.display(), names.join(", "));
+    report_of_repeats::write_text(repeats, &files, out)
+}
+
+/// A file of a report: its name in a folder, and what it holds.
+type Rendered = (String, Vec<u8>);
+
 /// The files of a format, each with its name in the bundle.
-fn render(run: &Run, folder: &Path, format: ReportFormat) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+fn render(run: &Run, folder: &Path, format: ReportFormat) -> anyhow::Result<Vec<Rendered>> {
     let (Some(summary), Some(certificate)) = (&run.summary, &run.certificate) else { return Ok(Vec::new()) };
     let mut text = Vec::new();
     let name = match format {
-        ReportFormat::Text | ReportFormat::Json | ReportFormat::Md => {
+        ReportFormat::Text => {
+            first_screen(run, folder, &mut text)?;
+            REPORT_TXT
+        }
+        ReportFormat::Json => {
+            text.extend(run.to_json().into_bytes());
+            REPORT_JSON
+        }
+        ReportFormat::Md => {
             markdown::write(run, summary, certificate, &mut text)?;
             REPORT_MD
         }
@@ -89,7 +197,7 @@ fn render(run: &Run, folder: &Path, format: ReportFormat) -> anyhow::Result<Vec<
 }
 
 /// The distribution of each metric, of completed invocations.
-fn distributions(folder: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+fn distributions(folder: &Path) -> anyhow::Result<Vec<Rendered>> {
     let mut files = Vec::new();
     for (metric, all) in readback::completed(folder).context("failed to read the histograms")? {
         let mut text = Vec::new();

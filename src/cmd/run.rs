@@ -1,17 +1,19 @@
 //! `plimsoll run`: loads a target and writes a run bundle.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
 use super::endpoint::Endpoint;
 use super::plan::PlanFile;
 use super::progress::Progress;
-use super::{Exit, provenance, report, signals};
+use super::signals::Requests;
+use super::{Exit, provenance, repeat, report};
 use crate::cli::{EventFormat, Require, RunArgs};
 use crate::client::Route;
 use crate::client::stamper::Figures;
@@ -22,7 +24,7 @@ use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::objective::Answer;
 use crate::metrics::warning::BudgetPart;
 use crate::metrics::{Objective, Outcome, Verdict};
-use crate::profile::{Connection, Place, Plan, Profile};
+use crate::profile::{Budget, Connection, Place, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::network::Sockets;
 use crate::runfile::run::{self, Harness, LeftTasks, Stamps, VERSION};
@@ -31,12 +33,44 @@ use crate::runfile::{Bundle, Run, Status, bundle, readback};
 /// From the run's origin to its first start, in nanoseconds: the workers are up by then.
 const LEAD_NS: u64 = 20_000_000;
 
-/// Runs the profile and prints its report to `out`.
+/// Runs the profile, as often as it says, and prints its report to `out`.
 ///
 /// # Errors
 /// The target can't be reached or refuses, the machine can't hold the load, or the bundle can't be written.
 pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     profile.permits_load()?;
+    let requests = Requests::listen().context("failed to start")?;
+    if profile.repeat.runs > 1 {
+        return repeat::run(profile, args, &requests, out);
+    }
+    let once = once(profile, &profile.budget, (&args.out, args), &requests)?;
+    requests.end_at_once();
+    show(&once.run, &once.folder, args.json, out).or_else(unless_unread)?;
+    Ok(once.exit)
+}
+
+/// Who read the report has seen enough; that changes nothing about what the run came to.
+pub(super) fn unless_unread(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+/// What one run came to.
+#[derive(Debug)]
+pub(super) struct Once {
+    pub(super) run: Run,
+    pub(super) folder: PathBuf,
+    pub(super) exit: Exit,
+    /// For how long the target's word would still have held starts up, in nanoseconds.
+    pub(super) held_ns: u64,
+}
+
+/// Runs the profile once, within what is left of the `whole` budget, and writes its bundle into `parent`.
+pub(super) fn once(
+    profile: &Profile,
+    whole: &Budget,
+    (parent, args): (&Path, &RunArgs),
+    requests: &Requests,
+) -> anyhow::Result<Once> {
     let size = Size::of(profile);
     machine::make_room(size.connections, size.each, size.workers).context("failed to start")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -48,7 +82,7 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     let began = provenance::began(clock.wall_unix_ns());
     let id = provenance::run_id(&began, &profile.name);
     let mut manifest = manifest(profile, &endpoint, id, began, clock, size.workers);
-    let mut bundle = open(&args.out, &mut manifest).context("failed to start")?;
+    let mut bundle = open(parent, &mut manifest).context("failed to start")?;
     let log = args.events.map(|format| EventLog::create(bundle.folder(), encoding(format))).transpose();
     let log = log.context("failed to start")?;
     let sheet = log.as_ref().map(EventLog::sheet);
@@ -58,9 +92,10 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
         write_plan(plan_file.take(), &crew.plan, planned).context("failed to start")?;
     }
     let stopper = endpoint.stopper(profile);
-    let loaded = load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet))
-        .context("failed to go on")?;
-    let (ended, tasks) = loaded;
+    let loaded =
+        load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet), requests.take());
+    let (ended, tasks) = loaded.context("failed to go on")?;
+    let held_ns = crew.control.held_until_ns().saturating_sub(clock.now());
     // What nothing had counted is known now: the starts before the first conversation that nobody took up.
     let taken_up = crew.plan.conversation(crew.control.taken()).first_index;
     write_plan(plan_file, &crew.plan, taken_up).context("failed to go on")?;
@@ -71,7 +106,7 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
         log.finish().context("failed to go on")?;
     }
 
-    signals::end_at_once().context("failed to go on")?;
+    requests.end_at_once();
     let stopped = ended.stopped;
     manifest.status = match (stopped, ended.spent, &ended.aborted) {
         (Some(Stop::Interrupt), ..) => Status::Interrupted,
@@ -80,16 +115,13 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
         (None, None, Some(_)) => Status::Aborted,
         (None, None, None) => Status::Done,
     };
-    manifest.harness = Some(harness(ended, tasks, sockets));
+    manifest.harness = Some(harness(ended, tasks, sockets, whole));
     let readback = readback::sum_up(bundle.folder(), &manifest).context("failed to sum up the run")?;
     manifest.adopt(readback);
     bundle.write_run(&manifest).context("failed to end the run")?;
     report::write_files(bundle.folder(), &manifest)?;
-    match show(&manifest, bundle.folder(), args.json, out) {
-        // Who read the report has seen enough; that changes nothing about what the run came to.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(exit(&manifest, stopped, args.require)),
-    }
+    let exit = exit(&manifest, stopped, args.require);
+    Ok(Once { run: manifest, folder: bundle.folder().to_owned(), exit, held_ns })
 }
 
 /// Runs that begin in one second and in one folder at most; they are told apart by a number behind the name.
@@ -179,10 +211,10 @@ fn load(
     (runtime, local): (&Runtime, &LocalSet),
     objectives: &[Objective],
     (stopper, quiet): (Option<Stopper>, bool),
+    stops: UnboundedReceiver<Stop>,
 ) -> anyhow::Result<(Ended, Option<Stopped>)> {
     let mut progress = Progress::new(quiet);
     let ended = local.block_on(runtime, async {
-        let stops = signals::listen()?;
         let mut dispatcher = Dispatcher::new(crew, bundle).watching(objectives);
         let stopping = stopper.map(|stopper| {
             let (give, take) = tokio::sync::mpsc::unbounded_channel();
@@ -240,12 +272,12 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
     }
 }
 
-fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets) -> Harness {
+fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets, whole: &Budget) -> Harness {
     let tasks = left_tasks(&ended, stopped);
     Harness {
         budget_spent: ended.spent.map(|spent| match spent {
-            Spent::Invocations(count) => BudgetPart::Invocations(count),
-            Spent::Duration(ns) => BudgetPart::DurationNs(ns),
+            Spent::Invocations(left) => BudgetPart::Invocations(whole.invocations.unwrap_or(left)),
+            Spent::Duration(left_ns) => BudgetPart::DurationNs(whole.duration_ns.unwrap_or(left_ns)),
         }),
         aborted: ended.aborted.map(|Aborted { objective, at_ns }| run::Aborted { objective, at_ns }),
         holds: ended.holds.count,
@@ -288,7 +320,7 @@ fn stamps(figures: &Figures) -> Stamps {
 }
 
 /// The report for people, or with `--json` the whole of `run.json` on one output that nothing else is written to.
-fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         return out.write_all(run.to_json().as_bytes());
     }

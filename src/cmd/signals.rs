@@ -1,44 +1,73 @@
-//! Requests from outside to end: Ctrl-C and a request to terminate, as values.
+//! Requests from outside to end: Ctrl-C and a request to terminate, as values for whoever can use them.
 
 use std::io;
 use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Exit;
 use crate::driver::Stop;
 
-/// Listens from now on; every request is one value. Needs a `LocalSet`.
-///
-/// # Errors
-/// The system does not let us listen.
-pub fn listen() -> io::Result<UnboundedReceiver<Stop>> {
-    let (give, take) = tokio::sync::mpsc::unbounded_channel();
-    for (kind, stop) in [(SignalKind::interrupt(), Stop::Interrupt), (SignalKind::terminate(), Stop::Terminate)] {
-        let (mut signals, give) = (signal(kind)?, give.clone());
-        tokio::task::spawn_local(async move { while signals.recv().await.is_some() && give.send(stop).is_ok() {} });
-    }
-    Ok(take)
+/// Who is told of a request; nobody, when it ends the process at once.
+type Listener = Arc<Mutex<Option<UnboundedSender<Stop>>>>;
+
+/// The requests of a whole command, listened to by a thread of its own.
+#[derive(Debug)]
+pub struct Requests {
+    listener: Listener,
 }
 
-/// From now on a request ends the process at once, with its own exit code: the load is over, and what it wrote is safe.
-///
-/// # Errors
-/// The system gives no thread or no runtime.
-pub fn end_at_once() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let wait = async {
-        let requests = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-        // They could be listened to before the load; where no longer, the process ends when it is done.
-        let (Ok(mut interrupts), Ok(mut terminations)) = requests else { return };
-        let exit = tokio::select! {
-            _ = interrupts.recv() => Exit::Interrupted,
-            _ = terminations.recv() => Exit::Terminated,
+impl Requests {
+    /// Listens from now on. Until somebody asks to be told, a request ends the process at once, with its own exit code.
+    ///
+    /// # Errors
+    /// The system gives no thread or no runtime, or does not let us listen.
+    pub fn listen() -> io::Result<Self> {
+        let listener = Listener::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let told = Arc::clone(&listener);
+        let signals = {
+            let _context = runtime.enter();
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
-        process::exit(exit as i32);
-    };
-    thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
-    Ok(())
+        let wait = async move {
+            let (mut interrupts, mut terminations) = signals;
+            loop {
+                let stop = tokio::select! {
+                    _ = interrupts.recv() => Stop::Interrupt,
+                    _ = terminations.recv() => Stop::Terminate,
+                };
+                tell(&told, stop);
+            }
+        };
+        thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
+        Ok(Self { listener })
+    }
+
+    /// From now on every request is one value.
+    #[must_use]
+    pub fn take(&self) -> UnboundedReceiver<Stop> {
+        let (give, take) = unbounded_channel();
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(give);
+        take
+    }
+
+    /// From now on a request ends the process at once: what was measured is safe.
+    pub fn end_at_once(&self) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn tell(listener: &Listener, stop: Stop) {
+    match &*listener.lock().unwrap_or_else(PoisonError::into_inner) {
+        // Who has heard enough is about to end anyway.
+        Some(give) => drop(give.send(stop)),
+        None => process::exit(match stop {
+            Stop::Interrupt => Exit::Interrupted,
+            Stop::Terminate => Exit::Terminated,
+        } as i32),
+    }
 }

@@ -62,6 +62,8 @@ fn flags(args: &ProfileArgs) -> Result<Vec<Override>, Problem> {
         ("load.duration", &args.duration, "-z"),
         ("load.rate", &args.rate, "-q"),
         ("load.plan", &args.replay, "--replay"),
+        ("repeat.runs", &args.repeat, "--repeat"),
+        ("repeat.pause", &args.pause, "--pause"),
         ("target.cacert", &args.cacert, "--cacert"),
         ("check.matches", &args.check_matches, "--check-matches"),
         ("target.proxy", &args.proxy, "--proxy"),

@@ -18,6 +18,7 @@ pub mod parts;
 mod pulse;
 pub mod record;
 pub mod recorder;
+pub mod repeats;
 pub mod server;
 pub mod summary;
 mod tally;

@@ -20,6 +20,24 @@ pub struct Budget {
     pub is_explicit: bool,
 }
 
+impl Budget {
+    /// What is left after a run that started so many invocations and took so long.
+    #[must_use]
+    pub fn less(self, started: u64, run_ns: u64) -> Self {
+        Self {
+            invocations: self.invocations.map(|most| most.saturating_sub(started)),
+            duration_ns: self.duration_ns.map(|most_ns| most_ns.saturating_sub(run_ns)),
+            ..self
+        }
+    }
+
+    /// Whether it lets nothing more start.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.invocations == Some(0) || self.duration_ns == Some(0)
+    }
+}
+
 impl Profile {
     /// Whether the load may be sent: a target that is not this machine needs a budget.
     ///

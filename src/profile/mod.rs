@@ -17,6 +17,7 @@ pub mod load;
 pub mod network;
 pub mod plan;
 pub mod reference;
+pub mod repeat;
 pub mod script;
 pub mod wire;
 
@@ -25,6 +26,7 @@ pub use conversation::{Feed, HangUp, Order, Prompt, Scenario, Slow, Turn, User};
 pub use load::{Load, Model, Overflow};
 pub use network::{Connection, Proxy, Resolve};
 pub use plan::{Conversation, Plan, Planned};
+pub use repeat::Repeat;
 pub use wire::{Fault, Origin, Override, Problem, Problems};
 
 /// A valid workload.
@@ -40,8 +42,10 @@ pub struct Profile {
     pub target: Target,
     /// How much, for how long.
     pub load: Load,
-    /// What the run may cost at most.
+    /// What the run may cost at most; with repeats, what all runs together may.
     pub budget: Budget,
+    /// How often it is run.
+    pub repeat: Repeat,
     /// The body that each invocation sends, before its variant, prompt and task id are put in.
     pub request: Request,
     /// What is compared within the run; at least one.

@@ -55,8 +55,8 @@ impl Pick {
 }
 
 /// Whose numbers a group has.
-pub(super) fn group_title(group: &Group) -> String {
-    match (&group.variant, &group.scenario) {
+pub(super) fn group_title(variant: Option<&str>, scenario: Option<&str>) -> String {
+    match (variant, scenario) {
         (Some(name), _) => format!("Variant {name}"),
         (None, Some(name)) => format!("Scenario {name}"),
         (None, None) => "All invocations".to_owned(),

@@ -142,7 +142,7 @@ fn timeline(seconds: &[Interval]) -> String {
 }
 
 fn write_group(group: &Group, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "<h2>{}</h2>", escape(&group_title(group)))?;
+    writeln!(out, "<h2>{}</h2>", escape(&group_title(group.variant.as_deref(), group.scenario.as_deref())))?;
     let planned = group.ledger.planned;
     let ended = group.ledger.outcomes.iter();
     let ended =

@@ -50,7 +50,7 @@ pub fn write(run: &Run, summary: &Summary, certificate: &Certificate, out: &mut 
 }
 
 fn write_group(group: &Group, summary: &Summary, certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "## {}\n", escape_markdown(&group_title(group)))?;
+    writeln!(out, "## {}\n", escape_markdown(&group_title(group.variant.as_deref(), group.scenario.as_deref())))?;
     ledger(group, out)?;
     writeln!(
         out,

@@ -8,6 +8,7 @@ pub mod junit;
 pub mod markdown;
 pub mod parts;
 mod plot;
+pub mod repeats;
 pub mod table;
 pub mod terminal;
 mod xml;

@@ -55,6 +55,18 @@ pub fn differences(field: &str, one: &Value, other: &Value) -> Vec<Difference> {
     }
 }
 
+/// The differences that an error names.
+const DIFFERENCES_SHOWN: usize = 8;
+
+/// The first differences in words, and how many more there are.
+pub(super) fn told(differences: &[Difference]) -> String {
+    let mut told: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN).map(ToString::to_string).collect();
+    if differences.len() > DIFFERENCES_SHOWN {
+        told.push(format!("and {} more", differences.len() - DIFFERENCES_SHOWN));
+    }
+    told.join("; ")
+}
+
 /// The most of a value that is shown, in characters.
 const SHOWN_MAX: usize = 80;
 

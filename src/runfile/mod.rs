@@ -11,11 +11,13 @@ pub mod invocations;
 pub mod merge;
 pub mod network;
 pub mod readback;
+pub mod repeats;
 pub mod run;
 pub mod table;
 pub mod verify;
 
 pub use bundle::Bundle;
+pub use repeats::Repeats;
 pub use run::{Run, Status};
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `run.json`: the versioned manifest and summary of a run; written first with status `running`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::network::{Network, Sockets};
@@ -48,6 +50,19 @@ pub enum Status {
     Interrupted,
     /// Ended by a request to terminate; complete up to there.
     Terminated,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Running => "unfinished",
+            Self::Done => "done",
+            Self::BudgetSpent => "stopped by its budget",
+            Self::Aborted => "stopped by an objective",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        })
+    }
 }
 
 /// A run: what was asked, on what it ran, and what it came to. Times in nanoseconds.
@@ -275,6 +290,31 @@ impl Run {
         self.summary = Some(readback.summary);
         self.certificate = Some(readback.certificate);
         self.warnings = readback.warnings;
+    }
+
+    /// What is the same of every run of one workload, whatever its seed and however often it was run.
+    #[must_use]
+    pub fn workload(&self) -> Value {
+        let mut profile = self.profile.clone();
+        if let Value::Object(keys) = &mut profile {
+            keys.retain(|key, _| key != "seed" && key != "repeat");
+        }
+        json!({
+            "target": self.target,
+            "objectives": self.objectives,
+            "scenarios": self.scenarios,
+            "profile": profile,
+            "drain_ns": self.drain_ns,
+            "reuse": self.reuse,
+            "plimsoll": {"version": self.plimsoll.version},
+        })
+    }
+
+    /// Whether both are one run, in two copies perhaps.
+    #[must_use]
+    pub fn is_same_run(&self, other: &Self) -> bool {
+        let key = |run: &Self| (run.origin_unix_ns, run.origin_monotonic_ns, run.id.clone());
+        key(self) == key(other)
     }
 
     /// Its text: what [`Run::read`] reads.

@@ -16,6 +16,7 @@ pub mod normal;
 pub mod order;
 pub mod proportion;
 pub mod rank;
+pub mod repeats;
 pub mod sample;
 pub mod warmup;
 

@@ -141,6 +141,10 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("check.non_empty", Kind::Flag, Default::Value("false"), "It has more than white space."),
     key("check.tool_errors_max", Kind::Count { min: 0, max: u64::MAX }, Default::Absent("any number"), "So many tool results were errors, at most."),
 
+    key("repeat.runs", Kind::Count { min: 1, max: 1_000 }, Default::Value("1"), "How often the load is run (`--repeat`), one run after another; their spread is reported beside the intervals of each. `budget` holds over all of them."),
+    key("repeat.pause", ANY_TIME, Default::Value("\"0s\""), "From the end of a run to the beginning of the next (`--pause`)."),
+    key("repeat.plan", Kind::OneOf(&["own", "same"]), Default::Value("\"own\""), "Each run has a plan of its own, from a seed that follows from `seed`, so that they are independent; or all have the same, so that `merge` can join them, but their spread leaves out what another plan would change."),
+
     key("limits.connect", TIME, Default::Value("\"10s\""), "Name look-up, TCP, TLS and HTTP handshake together."),
     key("limits.headers", TIME, Default::Value("\"60s\""), "From the send to the response's headers."),
     key("limits.first_event", TIME, Default::Value("\"60s\""), "From the headers to the first event."),

@@ -7,7 +7,7 @@ use super::problem::Fault;
 use super::{ReadFile, arrivals, rows};
 use crate::pacer::Pacer;
 use crate::profile::plan::Replay;
-use crate::profile::{Expect, Limits, Load, Model, Overflow, Scenario, Variant};
+use crate::profile::{Expect, Limits, Load, Model, Overflow, Repeat, Scenario, Variant};
 use crate::seed::Seed;
 use crate::units::{ExactTime, NS_PER_MS};
 
@@ -180,6 +180,15 @@ fn end(form: &mut Form, ends_itself: bool) -> (Option<u64>, Option<u64>) {
     }
     let [count_rank, time_rank] = ENDS.map(|key| form.rank(key));
     (count.filter(|_| count_rank >= time_rank), time.filter(|_| time_rank >= count_rank))
+}
+
+/// Reads how often the load is run.
+pub(super) fn repeat(form: &mut Form) -> Repeat {
+    Repeat {
+        runs: u32_of(form.number_or_default("repeat.runs")),
+        pause_ns: form.number_or_default("repeat.pause"),
+        own_plans: form.text("repeat.plan").as_deref() != Some("same"),
+    }
 }
 
 /// Reads the limits; a default is lowered to `limits.total`, but what is written beyond it is a mistake.

@@ -86,6 +86,7 @@ fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
         why: form.text("why").unwrap_or_default(),
         seed,
         budget: budget::read(form, &target, &load),
+        repeat: load::repeat(form),
         objectives: objectives::read(form, (&variants, &scenarios), &load),
         target,
         load,

@@ -125,6 +125,11 @@ fn the_smallest_profile_gets_every_default() {
             brake: false,
             is_explicit: false,
         },
+        repeat: Repeat {
+            runs: 1,
+            pause_ns: 0,
+            own_plans: true,
+        },
         request: Request {
             input: Input {
                 text: "Hello",

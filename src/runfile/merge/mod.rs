@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::bundle::{self, Bundle, INVOCATIONS};
-use super::difference::{Difference, differences};
+use super::difference::{Difference, differences, told};
 use super::network::Sockets;
 use super::run::{Harness, LeftTasks, Part, Stamps};
 use super::{Run, Status, hlog, invocations, readback, table};
@@ -71,17 +71,6 @@ impl From<hlog::Error> for Error {
     }
 }
 
-/// The differences that an error names.
-const DIFFERENCES_SHOWN: usize = 8;
-
-fn told(differences: &[Difference]) -> String {
-    let mut told: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN).map(ToString::to_string).collect();
-    if differences.len() > DIFFERENCES_SHOWN {
-        told.push(format!("and {} more", differences.len() - DIFFERENCES_SHOWN));
-    }
-    told.join("; ")
-}
-
 /// A bundle that is to be joined, and where it comes to lie.
 #[derive(Debug)]
 struct Source {
@@ -120,24 +109,15 @@ impl Source {
     }
 
     fn same_run_as(&self, other: &Self) -> bool {
-        let key = |run: &Run| (run.origin_unix_ns, run.origin_monotonic_ns, run.id.clone());
-        key(&self.run) == key(&other.run)
+        self.run.is_same_run(&other.run)
     }
 
     /// What must be the same of all.
     fn load(&self) -> Value {
-        let run = &self.run;
-        json!({
-            "plan_hash": run.plan_hash,
-            "seed": run.seed,
-            "target": run.target,
-            "objectives": run.objectives,
-            "scenarios": run.scenarios,
-            "profile": run.profile,
-            "drain_ns": run.drain_ns,
-            "reuse": run.reuse,
-            "plimsoll": {"version": run.plimsoll.version},
-        })
+        let mut load = self.run.workload();
+        load["plan_hash"] = json!(self.run.plan_hash);
+        load["seed"] = json!(self.run.seed);
+        load
     }
 }
 
