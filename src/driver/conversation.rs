@@ -286,6 +286,7 @@ impl Events<'_> {
             plan_index: self.plan_index,
             event_index: self.seen,
             kind: event_type(payload).unwrap_or_default(),
+            earliest_ns: arrival.earliest_ns,
             arrival_ns: arrival.arrival_ns,
             handled_ns: arrival.handled_ns,
             read: arrival.read,

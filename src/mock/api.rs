@@ -148,7 +148,7 @@ fn book(agent: &Agent, request: &Request<Bytes>, agent_id: &str, connected: bool
         return Err(limited(agent, StatusCode::TOO_MANY_REQUESTS, Some(rate)));
     }
     let header = request.headers().get(PLAN_INDEX_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let index = header.unwrap_or_else(|| agent.next_arrival());
+    let index = header.or_else(|| ask.plan_index()).unwrap_or_else(|| agent.next_arrival());
     count(&agent.counters().invocations, 1);
     if let Some(fault) = Flaws::new(&agent.script, agent.seed, index).instead {
         count(&agent.counters().broken, 1);

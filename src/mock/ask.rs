@@ -77,6 +77,11 @@ impl Ask {
         }
     }
 
+    /// The plan index that plimsoll puts into `payload_extension` where its profile says `target.tag`.
+    pub(super) fn plan_index(&self) -> Option<u64> {
+        self.echo("payload_extension").pointer("/plimsoll/plan_index")?.as_u64()
+    }
+
     /// A field of the body, for what the task echoes.
     pub(super) fn echo(&self, name: &str) -> &Value {
         self.body.get(name).unwrap_or(&Value::Null)
@@ -197,5 +202,12 @@ mod tests {
         assert_eq!((ask.text.as_str(), ask.id.as_deref()), ("Hi", None));
         assert_eq!((ask.field("agent_id"), ask.field("version")), (Some("a1"), Some("draft")));
         assert_eq!(ask.field("think_mode"), None);
+        assert_eq!(ask.plan_index(), None);
+    }
+
+    #[test]
+    fn a_tagged_body_says_its_plan_index() {
+        let body = r#"{"input":{"text":"Hi"},"payload_extension":{"plimsoll":{"run_id":"r","plan_index":7}}}"#;
+        assert_eq!(Ask::read(body.as_bytes(), "a1", None).expect("accepted").plan_index(), Some(7));
     }
 }

@@ -145,8 +145,9 @@ impl<'a, O: Outlet> Batch<'a, O> {
         if self.is_gone {
             return;
         }
-        self.note_handed();
+        let handed_ns = self.hand_over();
         let written = self.write_out().await;
+        self.note_handed(handed_ns);
         empty(&mut self.bytes);
         if written.is_err() {
             self.gone();
@@ -159,8 +160,9 @@ impl<'a, O: Outlet> Batch<'a, O> {
             self.write_all().await;
         }
         if !self.is_gone {
-            self.note_handed();
+            let handed_ns = self.hand_over();
             let ended = self.outlet.end(&self.bytes).await;
+            self.note_handed(handed_ns);
             empty(&mut self.bytes);
             if ended.is_err() {
                 self.gone();
@@ -168,11 +170,16 @@ impl<'a, O: Outlet> Batch<'a, O> {
         }
     }
 
-    /// Writes down that the events are handed to the socket now.
-    fn note_handed(&mut self) {
-        if !self.due.is_empty() {
-            let handed_ns = self.agent.clock.now();
-            self.agent.logs.handed(self.index, &self.due, handed_ns, self.agent.clock);
+    /// The instant just before a write, when the truth is written down about an event in it.
+    fn hand_over(&self) -> Option<u64> {
+        (!self.due.is_empty()).then(|| self.agent.clock.now())
+    }
+
+    /// Writes down what was handed to the socket: after the write, which it would delay.
+    fn note_handed(&mut self, handed_ns: Option<u64>) {
+        if let Some(handed_ns) = handed_ns {
+            let (agent, written_ns) = (self.agent, self.agent.clock.now());
+            agent.logs.handed(self.index, &self.due, handed_ns, written_ns, agent.clock);
             self.due.clear();
         }
     }

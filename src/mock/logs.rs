@@ -2,20 +2,17 @@
 //!
 //! A log that can't be written any more is given up, and said so at the end; the mock goes on serving.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, PoisonError};
 
 use super::time::Stamp;
+use super::truth;
 use crate::clock::Clock;
 
 /// How much is collected before it is written, in bytes.
 const BUFFER_BYTES: usize = 256 << 10;
-
-/// The columns of the truth log. Instants are in nanoseconds: `due` and `handed` since the mock's origin, then the
-/// latter on the wall clock and on the system's monotonic clock, which other processes share.
-pub(super) const TRUTH_COLUMNS: &str =
-    "plan_index,event_index,type,bytes,due_ns,handed_ns,handed_unix_ns,handed_monotonic_ns\n";
 
 /// Where the logs go; each is optional.
 #[derive(Debug, Default)]
@@ -86,7 +83,7 @@ impl Logs {
     #[must_use]
     pub fn truth(mut self, out: Box<dyn Write + Send>) -> Self {
         let log = Log::new(out);
-        log.write(|out| out.write_all(TRUTH_COLUMNS.as_bytes()));
+        log.write(|out| writeln!(out, "{}", truth::COLUMNS));
         self.truth = Some(log);
         self
     }
@@ -102,17 +99,23 @@ impl Logs {
         self.truth.is_some()
     }
 
-    /// These events were handed to the socket at `handed_ns`, just before the write.
-    pub(super) fn handed(&self, plan_index: u64, events: &[Due], handed_ns: u64, clock: Clock) {
+    /// These events were handed to the socket by a write that began and ended at these instants.
+    pub(super) fn handed(&self, plan_index: u64, events: &[Due], handed_ns: u64, written_ns: u64, clock: Clock) {
         let Some(log) = &self.truth else { return };
         let unix_ns = clock.wall_unix_ns().saturating_add(handed_ns);
-        let monotonic = clock.monotonic_ns().map(|origin_ns| origin_ns.saturating_add(handed_ns).to_string());
-        let monotonic = monotonic.as_deref().unwrap_or_default();
-        log.write(|out| {
-            events.iter().try_for_each(|Due { event_index, kind, bytes, due_ns }| {
-                writeln!(out, "{plan_index},{event_index},{kind},{bytes},{due_ns},{handed_ns},{unix_ns},{monotonic}")
-            })
-        });
+        let monotonic = |at_ns: u64| clock.monotonic_ns().map(|origin_ns| origin_ns.saturating_add(at_ns));
+        let row = |due: &Due| truth::Row {
+            plan_index,
+            event_index: due.event_index,
+            kind: Cow::Borrowed(due.kind),
+            bytes: due.bytes as u64,
+            due_ns: due.due_ns,
+            handed_ns,
+            handed_unix_ns: unix_ns,
+            handed_monotonic_ns: monotonic(handed_ns),
+            written_monotonic_ns: monotonic(written_ns),
+        };
+        log.write(|out| events.iter().try_for_each(|due| row(due).write(out)));
     }
 
     pub(super) fn request(&self, line: impl FnOnce() -> Option<String>) {

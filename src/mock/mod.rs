@@ -46,6 +46,7 @@ mod tests;
 mod text;
 mod time;
 mod tls;
+pub mod truth;
 
 pub use agent::{Agent, Served};
 pub use logs::Logs;

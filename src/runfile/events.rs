@@ -23,7 +23,7 @@ use super::table::{self, Error, Rows};
 pub const EVENTS: &str = "events.csv";
 
 /// The columns, in order.
-const COLUMNS: &str = "plan_index,event_index,type,arrival_ns,handled_ns,read,bytes,text_bytes";
+const COLUMNS: &str = "plan_index,event_index,type,earliest_ns,arrival_ns,handled_ns,read,bytes,text_bytes";
 
 /// The size at which a block is handed over, in bytes.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -50,6 +50,9 @@ pub struct Event<'a> {
     pub event_index: u64,
     /// Its type as the contract names it.
     pub kind: Cow<'a, str>,
+    /// Before this it can't have arrived: for all but the last event of a read, its arrival lies between this and
+    /// `arrival_ns`.
+    pub earliest_ns: u64,
     /// When it arrived.
     pub arrival_ns: u64,
     /// When it was handled.
@@ -147,12 +150,12 @@ fn write_blocks<W: Write>(mut out: W, inbox: &Receiver<Vec<u8>>) -> io::Result<W
 impl Sheet {
     /// One more row.
     pub fn write(&mut self, event: &Event<'_>) {
-        let Event { plan_index, event_index, kind: _, arrival_ns, handled_ns, read, bytes, text_bytes } = event;
-        let row = &mut self.block;
-        let kind = Kind(&event.kind);
+        let Event { plan_index, event_index, kind: _, earliest_ns, arrival_ns, handled_ns, read, bytes, text_bytes } =
+            event;
+        let (row, kind) = (&mut self.block, Kind(&event.kind));
         // A vector takes everything.
-        let _ =
-            writeln!(row, "{plan_index},{event_index},{kind},{arrival_ns},{handled_ns},{read},{bytes},{text_bytes}");
+        let _ = write!(row, "{plan_index},{event_index},{kind},{earliest_ns},{arrival_ns},{handled_ns},{read},");
+        let _ = writeln!(row, "{bytes},{text_bytes}");
         if self.block.len() >= BLOCK_BYTES {
             self.flush();
         }
@@ -241,11 +244,12 @@ fn read_rows(input: impl Read, mut take: impl FnMut(&Event<'_>)) -> Result<Rows,
             plan_index: number(0, "plan_index")?,
             event_index: number(1, "event_index")?,
             kind: Cow::Borrowed(kind.strip_prefix('\'').unwrap_or(kind)),
-            arrival_ns: number(3, "arrival_ns")?,
-            handled_ns: number(4, "handled_ns")?,
-            read: number(5, "read")?,
-            bytes: number(6, "bytes")?,
-            text_bytes: number(7, "text_bytes")?,
+            earliest_ns: number(3, "earliest_ns")?,
+            arrival_ns: number(4, "arrival_ns")?,
+            handled_ns: number(5, "handled_ns")?,
+            read: number(6, "read")?,
+            bytes: number(7, "bytes")?,
+            text_bytes: number(8, "text_bytes")?,
         });
         Ok(())
     })
@@ -261,6 +265,7 @@ mod tests {
             plan_index: 7,
             event_index: index,
             kind,
+            earliest_ns: 900,
             arrival_ns: 1_000 + index,
             handled_ns: 2_000,
             read: 3,

@@ -53,7 +53,7 @@ pub struct Rows {
 ///
 /// # Errors
 /// The columns are others, the input can't be read, or `take` refuses a row.
-pub(super) fn read(
+pub fn read(
     file: &'static str,
     known: &[&str],
     input: impl Read,
