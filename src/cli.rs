@@ -1,10 +1,12 @@
 //! Flags and their help; what they mean is `cmd`'s business.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::calibrate::{Load, Transport};
 use crate::profile::script::FaultKind;
 use crate::units;
 
@@ -33,6 +35,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Join the run bundles of one plan: several hosts, or several runs.
     Merge(MergeArgs),
+    /// Hold every event that a run reports against a known truth: how wrong this harness is on this machine.
+    Calibrate(CalibrateArgs),
     /// Print the events of a raw event stream as JSON, a line each.
     Sse(SseArgs),
 }
@@ -139,6 +143,39 @@ pub enum ReportFormat {
     Junit,
     /// HdrHistogram's percentile distribution of each metric, as `METRIC.hgrm` in the bundle.
     Hgrm,
+}
+
+/// What is swept, and where the result goes.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// A load: streams and the gap between their events, such as 1000x20ms; once for each. A ladder when absent, which
+    /// ends where the machine does.
+    #[arg(long = "load", value_name = "LOAD")]
+    pub loads: Vec<Load>,
+    /// plain, tls or h2 (over TLS); once for each. All three when absent.
+    #[arg(long = "transport", value_name = "TRANSPORT")]
+    pub transports: Vec<Transport>,
+    /// How long all streams of a load stand together [default: 3s, or 1s with --quick].
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration_ns)]
+    pub duration: Option<u64>,
+    /// Run each load so often, and take each figure's median.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub repeat: NonZeroU32,
+    /// Workers of the client; it is pinned to as many cores [default: 1].
+    #[arg(short = 'w', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub workers: Option<u32>,
+    /// Two loads of a second, to see that it works.
+    #[arg(long)]
+    pub quick: bool,
+    /// Client and mock wherever the system puts them, instead of on cores of their own.
+    #[arg(long)]
+    pub no_pin: bool,
+    /// Write the study down too, in Markdown.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// No progress; the table alone.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// An event stream and how it is read.

@@ -22,6 +22,7 @@
 //! | L1 pure engines | [`sse`] · [`stats`] · [`pacer`] | clock, async, files |
 //! | L2 vocabulary | [`agent`] · [`metrics`] · [`profile`] · [`runfile`] | sockets |
 //! | L3 I/O | [`client`] · [`driver`] · [`mock`] | reports, the command line |
+//! | L4 judgement | [`calibrate`] | clock, async, files, each other |
 //! | L5 presentation | [`report`] | L3 |
 //! | L6 edge | [`cli`] · [`cmd`] | |
 //!
@@ -31,6 +32,7 @@
 //! Only `cmd` and `main` print. Only `profile::wire` knows the TOML.
 
 pub mod agent;
+pub mod calibrate;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use plimsoll::cli::{Cli, Command};
-use plimsoll::cmd::{Exit, check, merge, mock, probe, report, run, sse, workload};
+use plimsoll::cmd::{Exit, calibrate, check, merge, mock, probe, report, run, sse, workload};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,6 +29,7 @@ fn command(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(&workload::load(&args.profile)?, args, &mut out),
         Command::Report(args) => report::run(args, &mut out),
         Command::Merge(args) => merge::run(args, &mut out),
+        Command::Calibrate(args) => calibrate::run(args, &mut out),
         Command::Sse(args) => sse::run(args, &mut out, &mut io::stderr()),
         Command::Mock(args) => mock::run(args, &mut out),
         Command::Probe(args) => probe::run(&workload::load(&args.profile)?, args, &mut out),

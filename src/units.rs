@@ -197,6 +197,17 @@ impl fmt::Display for Human {
     }
 }
 
+/// A difference of times as people read it: as [`Human`], with a minus where it is negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HumanSigned(pub i64);
+
+impl fmt::Display for HumanSigned {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        out.pad(&format!("{sign}{}", Human(self.0.unsigned_abs())))
+    }
+}
+
 /// A size as people read it, in powers of 1,024 (`1.5 MiB`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HumanBytes(pub u64);

@@ -352,8 +352,8 @@ fn probe_prints_a_waterfall() {
             .to_vec();
     assert!(order.is_sorted(), "{screen}");
     let (_, parts) = screen.split_once("where the time went\n").unwrap();
-    // Which parts there are beside is up to how the machine cuts the stream.
-    assert!(parts.contains("model") && parts.contains('█'), "{screen}");
+    // Which parts there are is up to how the machine cuts the stream.
+    assert!(parts.contains('█'), "{screen}");
 }
 
 /// A server that gives every request on every connection this answer, until the test ends.

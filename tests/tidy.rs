@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["sse", "stats", "pacer"],
     &["agent", "metrics", "profile", "runfile"],
     &["client", "driver", "mock"],
+    &["calibrate"],
     &["report"],
     &["cli", "cmd"],
 ];

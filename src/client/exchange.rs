@@ -192,11 +192,11 @@ impl Exchange<'_> {
             // The connection may have read on for other streams: only our own instant is surely this frame's.
             None => {
                 let turn_ns = self.client.clock.turn_earliest_ns().unwrap_or(0);
-                let (read, before_ns) = frame_before.map_or((0, 0), |before| (before.read, before.handled_ns));
                 *frame_before.insert(Arrival {
-                    read: read + 1,
+                    read: frame_before.map_or(0, |before| before.read) + 1,
                     arrival_ns: handled_ns,
-                    earliest_ns: turn_ns.max(before_ns).min(handled_ns),
+                    // The frame before it may have waited beside it: that one's instant says nothing.
+                    earliest_ns: turn_ns.min(handled_ns),
                     handled_ns,
                     kernel: false,
                 })

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::client::preflight;
 use crate::runfile::{bundle, merge as merge_of};
 
+pub mod calibrate;
 pub mod check;
 pub mod endpoint;
 pub mod merge;

@@ -19,7 +19,7 @@ use crate::client::Route;
 use crate::client::stamper::Figures;
 use crate::client::stop::{Stopped, Stopper};
 use crate::clock::Clock;
-use crate::driver::{Aborted, Control, Crew, Dispatcher, Ended, Spent, Stop, Window, machine};
+use crate::driver::{self, Aborted, Control, Crew, Dispatcher, Ended, Spent, Stop, Window, machine};
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::objective::Answer;
 use crate::metrics::warning::BudgetPart;
@@ -295,7 +295,7 @@ fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets, whole: &Bud
         steal: ended.machine_cpu.map(|cpu| cpu.stolen),
         lost_workers: ended.lost_workers,
         sockets,
-        stamps: stamps(&ended.stamps),
+        stamps: stamps(&ended.stamps, &ended.progress),
     }
 }
 
@@ -305,10 +305,11 @@ fn left_tasks(ended: &Ended, stopped: Option<Stopped>) -> LeftTasks {
     LeftTasks { left: ended.tasks_left, stopped, why }
 }
 
-fn stamps(figures: &Figures) -> Stamps {
-    let most = figures.kernel_reads > figures.user_reads;
+fn stamps(figures: &Figures, progress: &driver::Progress) -> Stamps {
+    // Over HTTP/2 the kernel stamps reads, and events are not timed by them.
+    let kernel = progress.user_stamped * 2 < progress.events;
     Stamps {
-        clock: if most { ArrivalClock::Kernel } else { ArrivalClock::User },
+        clock: if kernel { ArrivalClock::Kernel } else { ArrivalClock::User },
         kernel_reads: figures.kernel_reads,
         user_reads: figures.user_reads,
         moved: figures.moved_earlier + figures.moved_later,

@@ -263,7 +263,10 @@ impl Events<'_> {
         match seen {
             Seen::Bytes(_, data) => self.shared.count(|progress| progress.body_bytes += data.len() as u64),
             Seen::Event(arrival, envelope, payload) => {
-                self.shared.count(|progress| progress.events += 1);
+                self.shared.count(|progress| {
+                    progress.events += 1;
+                    progress.user_stamped += u64::from(!arrival.kernel);
+                });
                 if let Some(sheet) = &self.shared.sheet {
                     sheet.borrow_mut().write(&self.row(arrival, envelope, payload));
                 }

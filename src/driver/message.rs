@@ -16,6 +16,8 @@ pub struct Progress {
     pub in_flight: u64,
     /// Events seen.
     pub events: u64,
+    /// Of those, the ones whose time is from user space.
+    pub user_stamped: u64,
     /// Body bytes seen.
     pub body_bytes: u64,
     /// Time in flight of the invocations that have ended, in nanoseconds.
@@ -31,6 +33,7 @@ impl Progress {
             started: sum.started + one.started,
             in_flight: sum.in_flight + one.in_flight,
             events: sum.events + one.events,
+            user_stamped: sum.user_stamped + one.user_stamped,
             body_bytes: sum.body_bytes + one.body_bytes,
             in_flight_ns: sum.in_flight_ns + one.in_flight_ns,
             cpu_ns: sum.cpu_ns + one.cpu_ns,

@@ -26,6 +26,9 @@ use crate::units::NS_PER_S;
 /// How often a worker tells how far it is, in nanoseconds.
 const TICK_NS: u64 = NS_PER_S / 5;
 
+/// How far two turns of a worker's loop lie apart at most, as long as it has a core, in nanoseconds.
+const LOOK_NS: u64 = NS_PER_S / 1_000;
+
 /// Gap buffers kept for the next invocations; more are given back to the allocator.
 const SPARE_BUFFERS_MAX: usize = 1_024;
 
@@ -101,6 +104,9 @@ impl Worker {
         let mut helpers = JoinSet::new();
         helpers.spawn_local(Rc::clone(&shared).tick());
         helpers.spawn_local(Rc::clone(&shared).stop());
+        if shared.worker.clock.monotonic_ns().is_some() {
+            helpers.spawn_local(look_often(shared.worker.clock));
+        }
         match shared.worker.share.clone() {
             Share::Slots { numbers, of } => Rc::clone(&shared).slots(&numbers, of).await,
             Share::Arrivals { workers, overflow } => Rc::clone(&shared).arrivals(workers, overflow).await,
@@ -119,6 +125,14 @@ pub(super) fn pass_on(ended: Result<(), JoinError>) {
         && error.is_panic()
     {
         std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// Has the worker's loop turn, also while nothing comes: what is known of the arrival of events that share a read is no
+/// better than the distance of two turns.
+async fn look_often(clock: Clock) {
+    loop {
+        clock.sleep_until(clock.now().saturating_add(LOOK_NS)).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! A run, shown: one file a format, each takes a writer. Nothing here computes a statistic.
 
+pub mod calibration;
 pub mod csv;
 mod figures;
 pub mod hgrm;

@@ -246,7 +246,7 @@ pub struct LeftTasks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stamps {
-    /// Which clock most of them are from.
+    /// Which clock most events' times are from.
     pub clock: ArrivalClock,
     /// Reads that the kernel stamped.
     pub kernel_reads: u64,

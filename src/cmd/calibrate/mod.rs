@@ -1,0 +1,162 @@
+//! `plimsoll calibrate`: loads a mock in a process of its own, and holds every event that was reported against its truth.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::LocalSet;
+
+use super::{Exit, provenance, signals};
+use crate::calibrate::{Load, Measured, Study, Transport};
+use crate::cli::CalibrateArgs;
+use crate::clock::Clock;
+use crate::driver::Stop;
+use crate::metrics::Verdict;
+use crate::report::calibration;
+use crate::units::NS_PER_S;
+
+mod child;
+mod cores;
+mod round;
+
+use cores::Placement;
+use round::Round;
+
+/// What is swept: up to beyond what two cores carry.
+const LOADS: [(u32, u64); 6] = [(100, 20), (1_000, 50), (1_000, 20), (5_000, 60), (5_000, 40), (10_000, 40)];
+/// What is swept where it has to be quick.
+const QUICK_LOADS: [(u32, u64); 2] = [(100, 20), (1_000, 20)];
+/// How long all streams stand together, in nanoseconds.
+const DURATION_NS: u64 = 3 * NS_PER_S;
+/// The same where it has to be quick.
+const QUICK_DURATION_NS: u64 = NS_PER_S;
+
+/// Sweeps, prints the table, and writes the study where it was asked for.
+///
+/// # Errors
+/// A process does not start or fails, or the output can't be written.
+pub fn run(args: &CalibrateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    // Opened before anything runs: a sweep takes minutes.
+    let file = args.output.as_deref().map(create).transpose()?;
+    let clock = Clock::start();
+    if clock.monotonic_ns().is_none() {
+        bail!(
+            "failed to calibrate: this system shares no monotonic clock between processes, so there is no truth to hold stamps against"
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut study = study(args, clock);
+    let stopped = LocalSet::new().block_on(&runtime, async {
+        let mut stops = signals::listen()?;
+        sweep(args, clock, &mut study, &mut stops).await
+    })?;
+    match stopped {
+        Some(Stop::Interrupt) => return Ok(Exit::Interrupted),
+        Some(Stop::Terminate) => return Ok(Exit::Terminated),
+        None => {}
+    }
+    if let Some(mut file) = file {
+        calibration::write_markdown(&study, &mut file).and_then(|()| file.flush())?;
+    }
+    calibration::write_text(&study, out)?;
+    Ok(if study.is_complete() { Exit::Done } else { Exit::Invalid })
+}
+
+fn create(path: &Path) -> anyhow::Result<io::BufWriter<File>> {
+    let file = File::create(path).with_context(|| format!("failed to create the study {}", path.display()))?;
+    Ok(io::BufWriter::new(file))
+}
+
+fn study(args: &CalibrateArgs, clock: Clock) -> Study {
+    let workers = args.workers.unwrap_or(1);
+    let words: Vec<_> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    Study {
+        command: format!("plimsoll {}", words.join(" ")),
+        began: provenance::began(clock.wall_unix_ns()),
+        build: provenance::build(),
+        machine: provenance::machine(),
+        placement: placement(args).to_string(),
+        workers,
+        duration_ns: duration_ns(args),
+        runs: args.repeat.get(),
+        rows: Vec::new(),
+        left_out: Vec::new(),
+    }
+}
+
+fn placement(args: &CalibrateArgs) -> Placement {
+    if args.no_pin { Placement::Free } else { Placement::of_this_machine(args.workers.unwrap_or(1)) }
+}
+
+fn duration_ns(args: &CalibrateArgs) -> u64 {
+    let usual_ns = if args.quick { QUICK_DURATION_NS } else { DURATION_NS };
+    args.duration.unwrap_or(usual_ns)
+}
+
+/// The loads that are meant, and whether those past the line are left out.
+fn loads(args: &CalibrateArgs) -> (Vec<Load>, bool) {
+    let of = |loads: &[(u32, u64)]| {
+        loads.iter().map(|(streams, gap_ms)| Load { streams: *streams, gap_ns: gap_ms * 1_000_000 }).collect()
+    };
+    match (args.loads.as_slice(), args.quick) {
+        ([], true) => (of(&QUICK_LOADS), true),
+        ([], false) => (of(&LOADS), true),
+        (loads, _) => (loads.to_vec(), false),
+    }
+}
+
+/// Runs each load over each transport; says who asked for the end, when somebody did.
+async fn sweep(
+    args: &CalibrateArgs,
+    clock: Clock,
+    study: &mut Study,
+    stops: &mut UnboundedReceiver<Stop>,
+) -> anyhow::Result<Option<Stop>> {
+    let (loads, stops_at_line) = loads(args);
+    let transports = if args.transports.is_empty() { Transport::ALL.to_vec() } else { args.transports.clone() };
+    for transport in transports {
+        let mut past = false;
+        for load in &loads {
+            if past && stops_at_line {
+                study.left_out.push((transport, *load));
+                continue;
+            }
+            let mut runs = Vec::new();
+            for number in 1..=args.repeat.get() {
+                tell(args, transport, *load, number);
+                let round = Round {
+                    transport,
+                    load: *load,
+                    duration_ns: study.duration_ns,
+                    workers: study.workers,
+                    placement: placement(args),
+                    clock,
+                };
+                tokio::select! {
+                    biased;
+                    Some(stop) = stops.recv() => return Ok(Some(stop)),
+                    measured = round.run() => runs.push(measured?),
+                }
+            }
+            let row = Measured::median(&runs);
+            past = row.trust.verdict == Verdict::Invalid || !row.mock_kept_up();
+            study.rows.push(row);
+        }
+    }
+    Ok(None)
+}
+
+/// Says on standard error what goes on.
+#[expect(clippy::print_stderr, reason = "a sweep takes minutes")]
+fn tell(args: &CalibrateArgs, transport: Transport, load: Load, number: u32) {
+    if args.quiet {
+        return;
+    }
+    let of = match args.repeat.get() {
+        1 => String::new(),
+        runs => format!(", run {number} of {runs}"),
+    };
+    eprintln!("calibrate  {load} over {}: {} events/s{of}", transport.word(), load.events_per_s());
+}
