@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::LocalSet;
 
-use super::{Exit, provenance, signals};
+use super::signals::Requests;
+use super::{Exit, provenance};
 use crate::calibrate::{Load, Measured, Study, Transport};
 use crate::cli::CalibrateArgs;
 use crate::clock::Clock;
@@ -48,10 +48,10 @@ pub fn run(args: &CalibrateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut study = study(args, clock);
-    let stopped = LocalSet::new().block_on(&runtime, async {
-        let mut stops = signals::listen()?;
-        sweep(args, clock, &mut study, &mut stops).await
-    })?;
+    let requests = Requests::listen().context("failed to start")?;
+    let mut stops = requests.take();
+    let stopped = runtime.block_on(sweep(args, clock, &mut study, &mut stops))?;
+    requests.end_at_once();
     match stopped {
         Some(Stop::Interrupt) => return Ok(Exit::Interrupted),
         Some(Stop::Terminate) => return Ok(Exit::Terminated),
