@@ -522,7 +522,7 @@ fn too_many_streams_for_the_descriptors_are_refused_with_the_number_that_fits() 
     );
     let ended = Command::new("sh").args(["-c", &command]).env_clear().output().unwrap();
     assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
-    insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: hold 500 connections at a time: the limit on open files is 100, and each connection takes 2; lower -c to 10, or raise the hard limit (ulimit -Hn)");
+    insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: hold 500 connections at a time: the limit on open files is 100, and each connection takes 2; lower -c to 10, let HTTP/2 streams share connections (target.streams), or raise the hard limit (ulimit -Hn)");
 }
 
 #[test]

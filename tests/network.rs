@@ -198,6 +198,20 @@ fn a_connection_serves_as_many_invocations_as_the_profile_says() {
 }
 
 #[test]
+fn streams_share_connections_over_http2() {
+    let mock = mock(false);
+    let relay = Between::start(Role::Relay(mock.address().port()));
+    let url = format!("http://127.0.0.1:{}", relay.port);
+    let http2 = ["--set", "target.http=2", "--set", "target.streams=5"];
+    let ran = run(&[&["--url", &url, "-c", "10", "-n", "60"][..], &http2].concat());
+    ran.assert_all_completed(60);
+    assert_eq!(relay.saw().sources.len(), 1 + 2, "the preflight has one, and each worker's five streams one");
+    assert_eq!(ran.column("reused").iter().filter(|reused| **reused == "false").count(), 2);
+    let clock = &ran.run["certificate"]["measured"]["arrival_clock"];
+    assert_eq!(clock, if cfg!(target_os = "linux") { "kernel" } else { "user" });
+}
+
+#[test]
 fn a_name_is_looked_up_once_or_taken_from_the_command_line() {
     let mock = mock(false);
     let port = mock.address().port();

@@ -47,7 +47,14 @@ fn allocations(payloads: &[&str], rounds: u64) -> u64 {
             read += 1;
             // Every fifth gap is a stall.
             let at_ns = read * MS + read / 5 * 4 * MS;
-            let arrival = Arrival { read, arrival_ns: at_ns, earliest_ns: at_ns, handled_ns: at_ns, kernel: true };
+            let arrival = Arrival {
+                read,
+                arrival_ns: at_ns,
+                earliest_ns: at_ns,
+                handled_ns: at_ns,
+                kernel: true,
+                followed: false,
+            };
             tracker.bytes(arrival, 182);
             tracker.event(envelope, arrival, false);
             recorder.event((&variant, &scenario), false, 20_000, 1_000);

@@ -62,7 +62,7 @@ fn tracker(variant: &Arc<str>, gaps_ns: Vec<u64>) -> Tracker {
 
 fn arrival(read: u64) -> Arrival {
     let arrival_ns = (2 + read) * MS;
-    Arrival { read, arrival_ns, earliest_ns: arrival_ns, handled_ns: arrival_ns + 20_000, kernel: true }
+    Arrival { read, arrival_ns, earliest_ns: arrival_ns, handled_ns: arrival_ns + 20_000, kernel: true, followed: false }
 }
 
 /// The names of a variant and a scenario.

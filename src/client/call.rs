@@ -82,7 +82,7 @@ impl Line {
         let mut connection = self.connect().await?;
         let request = self.caller.template.post(connection.version(), path, body.into());
         let answer = connection.send(request).await;
-        let (answer, body) = answer.map_err(|error| failure::classify(&error, Stage::Headers).1)?;
+        let (answer, body, _) = answer.map_err(|error| failure::classify(&error, Stage::Headers).1)?;
         if drain(&mut connection, body).await && connection.keeps_alive() {
             self.connection = Some(connection);
         }
@@ -97,7 +97,7 @@ impl Line {
         }
         let dialed = self.caller.dialer.dial(&self.stamper, &mut Phases::default()).await;
         let dialed = dialed.map_err(|refused| refused.detail)?;
-        let connection = Connection::handshake(dialed, self.caller.http, &self.stamper).await;
+        let connection = Connection::handshake(dialed, self.caller.http, 1, &self.stamper).await;
         connection.map_err(|error| failure::classify(&error, Stage::Headers).1)
     }
 }
@@ -121,7 +121,7 @@ async fn drain(connection: &mut Connection, mut body: Body) -> bool {
                     }
                 }
             }
-            (Piece::Frame(frame), _) => drained += frame.len(),
+            (Piece::Frame(frame, _), _) => drained += frame.len(),
             (Piece::Read(_), _) => return false,
         }
     }

@@ -1,23 +1,24 @@
 //! One HTTP connection that we own: nothing is pooled, resent or redirected behind our back.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Response};
 use thiserror::Error;
 
 use super::buffer::Filled;
 use super::dial::Dialed;
 use super::http1::{self, Decoder, Http1};
-use super::http2::Http2;
-use super::io::Traffic;
+use super::http2::{Completed, Http2, Streamed};
+use super::io::{Read, Traffic};
+use super::pool::Lease;
 use super::route::Place;
 use super::stamper::Stamper;
-use crate::profile::Http;
+use crate::metrics::Outcome;
+use crate::metrics::tracker::End;
+use crate::profile::{Connection as Policy, Http};
 
 /// Which HTTP a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +35,12 @@ pub enum Error {
     /// Over HTTP/1.1.
     #[error(transparent)]
     Http1(#[from] http1::Error),
-    /// Over HTTP/2.
+    /// Over HTTP/2; what breaks a connection breaks all of its streams.
     #[error(transparent)]
-    Http2(#[from] hyper::Error),
+    Http2(#[from] Rc<h2::Error>),
 }
 
-/// One HTTP connection.
+/// One HTTP connection, or a place on one that is shared.
 #[derive(Debug)]
 #[repr(align(64))] // Over HTTP/1.1, two cache lines a read.
 pub struct Connection {
@@ -48,6 +49,7 @@ pub struct Connection {
     keeps_alive: bool,
     /// Invocations that it has served.
     pub served: u64,
+    lease: Option<Lease>,
     _place: Option<Place>,
 }
 
@@ -63,7 +65,7 @@ pub enum Body {
     /// Over HTTP/1.1: what is read is the connection's, framing and all.
     Http1(Decoder),
     /// Over HTTP/2: frames of this stream alone.
-    Http2(Incoming),
+    Http2(Streamed),
 }
 
 /// What came of a body.
@@ -71,24 +73,39 @@ pub enum Body {
 pub enum Piece {
     /// Bytes of the connection, framing and all; none when it has closed.
     Read(Filled),
-    /// Bytes of the body.
-    Frame(Bytes),
+    /// Bytes of the body, and when their frame had come whole.
+    Frame(Bytes, Completed),
     /// Its end.
     End,
 }
 
 impl Connection {
-    /// Speaks HTTP over a new byte stream.
+    /// Speaks HTTP over a new byte stream, over HTTP/2 for so many streams. HTTP/2 needs a `LocalSet`.
     ///
     /// # Errors
     /// The HTTP/2 preface could not be sent.
-    pub async fn handshake(dialed: Dialed, http: Http, stamper: &Stamper) -> Result<Self, Error> {
-        let wire = if http == Http::Http2 || dialed.h2_agreed {
-            Speaking::Http2(Http2::handshake(dialed.wire).await?)
+    pub async fn handshake(dialed: Dialed, http: Http, streams: u32, stamper: &Stamper) -> Result<Self, Error> {
+        let Dialed { wire, h2_agreed, place } = dialed;
+        let (wire, place) = if http == Http::Http2 || h2_agreed {
+            (Speaking::Http2(Http2::handshake(wire, place, streams).await?), None)
         } else {
-            Speaking::Http1(Http1::new(dialed.wire, Rc::clone(stamper.buffer())))
+            (Speaking::Http1(Http1::new(wire, Rc::clone(stamper.buffer()))), place)
         };
-        Ok(Self { wire, keeps_alive: true, served: 0, _place: dialed.place })
+        Ok(Self { wire, keeps_alive: true, served: 0, lease: None, _place: place })
+    }
+
+    /// A place on a shared connection.
+    pub(super) fn leased(wire: Http2, lease: Lease) -> Self {
+        let served = lease.served_before();
+        Self { wire: Speaking::Http2(wire), keeps_alive: true, served, lease: Some(lease), _place: None }
+    }
+
+    /// The connection itself, when it speaks HTTP/2.
+    pub(super) fn into_http2(self) -> Option<Http2> {
+        match self.wire {
+            Speaking::Http1(_) => None,
+            Speaking::Http2(wire) => Some(wire),
+        }
     }
 
     /// Which HTTP it speaks.
@@ -109,20 +126,32 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the answer's headers.
+    /// Waits until a request can go out: over HTTP/2, until the server allows one more stream.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        match &mut self.wire {
+            Speaking::Http1(_) => Ok(()),
+            Speaking::Http2(wire) => Ok(wire.ready().await?),
+        }
+    }
+
+    /// Sends a request and waits for the answer's headers; tells which read completed them.
     ///
     /// # Errors
     /// The connection broke, or the answer is not HTTP.
-    pub async fn send(&mut self, request: Request<Bytes>) -> Result<(Response<()>, Body), Error> {
+    pub async fn send(&mut self, request: Request<Bytes>) -> Result<(Response<()>, Body, Read), Error> {
         match &mut self.wire {
             Speaking::Http1(wire) => {
                 let head = wire.send(&http1::head::encode(&request)).await?;
                 self.keeps_alive = head.keeps_alive;
-                Ok((head.response, Body::Http1(Decoder::new(head.framing))))
+                let read = wire.traffic().last_read();
+                Ok((head.response, Body::Http1(Decoder::new(head.framing)), read))
             }
             Speaking::Http2(wire) => {
-                let (head, body) = wire.send(request).await?.into_parts();
-                Ok((Response::from_parts(head, ()), Body::Http2(body)))
+                let (head, body, read) = wire.send(request).await?;
+                Ok((head, Body::Http2(body), read))
             }
         }
     }
@@ -146,11 +175,9 @@ impl Connection {
                 let read = ready!(wire.poll_read(cx)).map_err(http1::Error::from)?;
                 Poll::Ready(Ok(Piece::Read(read)))
             }
-            (Speaking::Http2(wire), Body::Http2(body)) => {
-                match ready!(wire.poll_driving(cx, |cx| Pin::new(&mut *body).poll_frame(cx))) {
-                    None => Poll::Ready(Ok(Piece::End)),
-                    Some(frame) => Poll::Ready(Ok(Piece::Frame(frame?.into_data().unwrap_or_default()))),
-                }
+            (_, Body::Http2(body)) => {
+                let frame = ready!(body.poll_next(cx))?;
+                Poll::Ready(Ok(frame.map_or(Piece::End, |(data, completed)| Piece::Frame(data, completed))))
             }
             (Speaking::Http2(_), Body::Http1(_)) => unreachable!("a body is of its connection's version"),
         }
@@ -171,16 +198,25 @@ impl Connection {
     pub async fn is_usable(&mut self) -> bool {
         match &mut self.wire {
             Speaking::Http1(wire) => self.keeps_alive && wire.is_idle().await,
-            Speaking::Http2(wire) => wire.is_usable().await,
+            Speaking::Http2(wire) => wire.is_open(),
         }
     }
 
-    /// Waits while the idle connection is looked after.
-    pub async fn rest(&mut self, pause: impl Future<Output = ()>) {
-        match &mut self.wire {
-            // It needs nothing; its close is noticed when it is to be used again.
-            Speaking::Http1(_) => pause.await,
-            Speaking::Http2(wire) => wire.drive(pause).await,
+    /// Notes how an invocation on it ended; gives it back when it is the next one's, too. A place on a shared connection
+    /// is given up, and the connection with it when it broke or may have.
+    pub(super) fn after(mut self, end: &End, policy: Policy) -> Option<Self> {
+        self.served += 1;
+        if let Some(lease) = &self.lease {
+            let broken = |outcome: &Outcome| {
+                matches!(outcome, Outcome::Reset | Outcome::TimedOut(_) | Outcome::Stalled | Outcome::Truncated)
+            };
+            if matches!(end, End::Failed(outcome, _) if broken(outcome)) {
+                lease.retire();
+            }
+            return None;
         }
+        // Only after the body's end is a connection free for the next invocation.
+        let goes_on = *end == End::Eof && self.keeps_alive && policy.allows(self.served);
+        goes_on.then_some(self)
     }
 }

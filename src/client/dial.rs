@@ -73,6 +73,12 @@ pub struct Dialed {
 }
 
 impl Dialer {
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: Some(_), .. })
+    }
+
     /// Makes a connection; `phases` is filled as far as it gets.
     ///
     /// # Errors

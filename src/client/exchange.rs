@@ -12,8 +12,10 @@ use super::connection::{Body, Connection, Error, Piece};
 use super::dial::Phases;
 use super::failure::{self, Stage};
 use super::http1::{self, Decoder, Step};
+use super::http2::Completed;
 use super::invoke::{Seen, Settings, Watcher};
 use super::io::Traffic;
+use super::pool::{Leased, Pool};
 use super::request::Ask;
 use super::stamper::{Stamp, Stamper};
 use crate::agent::Envelope;
@@ -40,6 +42,7 @@ pub(super) struct Exchange<'a> {
     pub(super) timer: Timer,
     pub(super) client: &'a Settings,
     pub(super) stamper: &'a Rc<Stamper>,
+    pub(super) pool: &'a Rc<Pool>,
     pub(super) tracker: Tracker,
 }
 
@@ -54,13 +57,35 @@ impl Exchange<'_> {
         }
         let mut phases = Phases::default();
         let (client, stamper) = (self.client, self.stamper);
-        let dialed = self.within(client.dialer.dial(stamper, &mut phases)).await;
+        let mut mine = false;
+        let make = async {
+            mine = true;
+            let dialed = client.dialer.dial(stamper, &mut phases).await;
+            let dialed = dialed.map_err(|refused| (refused.outcome, refused.detail))?;
+            let connection = Connection::handshake(dialed, client.http, client.streams, stamper).await;
+            connection.map_err(|error| failure::classify(&error, Stage::Headers))
+        };
+        let Some(lease) = self.pool.lease() else {
+            let connection = self.within(make).await;
+            self.tracker.connected(phases.connected_ns, phases.tls_done_ns);
+            let connection = connection??;
+            self.tracker.reused(false);
+            return Ok(connection);
+        };
+        let leased = self.within(lease.connect(make)).await;
         self.tracker.connected(phases.connected_ns, phases.tls_done_ns);
-        let dialed = dialed?.map_err(|refused| (refused.outcome, refused.detail))?;
-        let connection = self.within(Connection::handshake(dialed, client.http, stamper)).await?;
-        let connection = connection.map_err(|error| failure::classify(&error, Stage::Headers))?;
-        self.tracker.reused(false);
-        Ok(connection)
+        match leased?? {
+            Leased::Shared(wire) => {
+                self.tracker.reused(!mine);
+                Ok(Connection::leased(wire, lease))
+            }
+            Leased::Own(Some(connection)) => {
+                self.tracker.reused(false);
+                Ok(connection)
+            }
+            // The server wants HTTP/1.1, as another one found out meanwhile.
+            Leased::Own(None) => Box::pin(self.connect(None)).await,
+        }
     }
 
     /// Sends the request and reads the answer to its end.
@@ -85,6 +110,7 @@ impl Exchange<'_> {
     async fn send(&mut self, connection: &mut Connection, ask: Ask<'_>) -> Result<(Response<()>, Body), Ended> {
         let clock = self.client.clock;
         let version = connection.version();
+        self.within(connection.ready()).await?.map_err(|error| lost(&error, connection))?;
         let request = self.client.template.request(version, self.tracker.plan_index(), ask, self.tracker.task_id());
         let handed_over_ns = clock.now();
         // Provisional, so that the limit on the headers counts from here.
@@ -98,10 +124,9 @@ impl Exchange<'_> {
                 self.tracker.unsent();
             }
         }
-        let answer = answer?.map_err(|error| lost(&error, connection))?;
-        let read = connection.traffic().map(Traffic::last_read);
-        self.tracker.headers(read.map_or_else(|| clock.now(), |read| read.stamp.arrival_ns));
-        Ok(answer)
+        let (answer, body, read) = answer?.map_err(|error| lost(&error, connection))?;
+        self.tracker.headers(read.stamp.arrival_ns);
+        Ok((answer, body))
     }
 
     /// Reads an event stream to its end, no faster than so many bytes a second.
@@ -113,21 +138,22 @@ impl Exchange<'_> {
     ) -> Result<(), Ended> {
         let mut parser = sse::Parser::new(self.client.limits);
         let began_ns = self.client.clock.now();
-        let mut frame_before = None;
         self.timer.no_later_than(self.tracker.deadline().0);
         loop {
             let piece = self.within(poll_fn(|cx| connection.poll_next(&mut body, cx))).await?;
-            let arrival = self.arrival(connection, &mut frame_before);
             let ended = match (piece.map_err(|error| failure::classify(&error, Stage::Body))?, &mut body) {
-                (Piece::Read(read), Body::Http1(decoder)) => {
-                    let mut rest = read.bytes();
+                (Piece::Read(filled), Body::Http1(decoder)) => {
+                    let read = connection.traffic().map(Traffic::last_read).unwrap_or_default();
+                    let arrival = self.arrival(Completed { read, followed: false });
+                    let mut rest = filled.bytes();
                     let ended = self.feed_framed(&mut parser, decoder, &mut rest, arrival)?;
                     if !rest.is_empty() {
                         connection.stray_bytes();
                     }
                     ended
                 }
-                (Piece::Frame(frame), _) => {
+                (Piece::Frame(frame, completed), _) => {
+                    let arrival = self.arrival(completed);
                     self.feed(&mut parser, &frame, arrival)?;
                     false
                 }
@@ -180,28 +206,12 @@ impl Exchange<'_> {
         }
     }
 
-    /// The stamps of the read at hand; over HTTP/2 of the frame, given those of the frame before it.
-    fn arrival(&self, connection: &Connection, frame_before: &mut Option<Arrival>) -> Arrival {
+    /// The stamps of the bytes at hand.
+    fn arrival(&self, completed: Completed) -> Arrival {
+        let Completed { read, followed } = completed;
+        let Stamp { arrival_ns, kernel } = read.stamp;
         let handled_ns = self.client.clock.now();
-        match connection.traffic() {
-            Some(traffic) => {
-                let read = traffic.last_read();
-                let Stamp { arrival_ns, kernel } = read.stamp;
-                Arrival { read: read.number, arrival_ns, earliest_ns: read.earliest_ns, handled_ns, kernel }
-            }
-            // The connection may have read on for other streams: only our own instant is surely this frame's.
-            None => {
-                let turn_ns = self.client.clock.turn_earliest_ns().unwrap_or(0);
-                *frame_before.insert(Arrival {
-                    read: frame_before.map_or(0, |before| before.read) + 1,
-                    arrival_ns: handled_ns,
-                    // The frame before it may have waited beside it: that one's instant says nothing.
-                    earliest_ns: turn_ns.min(handled_ns),
-                    handled_ns,
-                    kernel: false,
-                })
-            }
-        }
+        Arrival { read: read.number, arrival_ns, earliest_ns: read.earliest_ns, handled_ns, kernel, followed }
     }
 
     fn feed(&mut self, parser: &mut sse::Parser, data: &[u8], arrival: Arrival) -> Result<(), Ended> {
@@ -250,7 +260,7 @@ impl Exchange<'_> {
                         break;
                     }
                 }
-                (Piece::Frame(frame), _) => kept.extend_from_slice(frame),
+                (Piece::Frame(frame, _), _) => kept.extend_from_slice(frame),
                 (Piece::End | Piece::Read(_), _) => break,
             }
         }

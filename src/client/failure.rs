@@ -26,7 +26,7 @@ pub fn classify(error: &Error, stage: Stage) -> (Outcome, String) {
         Error::Http1(http1::Error::ClosedInBody) => true,
         Error::Http1(http1::Error::Io(error)) => error.kind() == io::ErrorKind::UnexpectedEof,
         Error::Http1(_) => false,
-        Error::Http2(error) => io_kind(error) == Some(io::ErrorKind::UnexpectedEof) || error.is_incomplete_message(),
+        Error::Http2(error) => error.get_io().is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof),
     };
     // METRICS.md: the end of the body before task_finished, also without its last chunk.
     let outcome = if stage == Stage::Body && closed_early { Outcome::Truncated } else { Outcome::Reset };
@@ -75,17 +75,6 @@ fn redirect_origin(headers: &HeaderMap) -> String {
         Some(_) => "the same origin".to_owned(),
         None => "nowhere".to_owned(),
     }
-}
-
-fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        cause = inner.source();
-    }
-    None
 }
 
 /// An error with its causes, each once, in one line.

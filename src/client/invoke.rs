@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::dial::Dialer;
 use super::exchange::Exchange;
 use super::mask::Mask;
+use super::pool::Pool;
 use super::request::{Ask, Template};
 use super::stamper::Stamper;
 use crate::agent::Envelope;
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) template: Template,
     pub(super) http: Http,
     pub(super) policy: Policy,
+    pub(super) streams: u32,
     pub(super) watch: Watch,
     /// What must hold of each result, where the profile asks for anything.
     pub(super) checks: Option<Arc<Checks>>,
@@ -58,6 +60,7 @@ pub type Watcher<'a> = &'a mut dyn FnMut(Seen<'_>);
 pub struct Slot {
     client: Client,
     stamper: Rc<Stamper>,
+    pool: Rc<Pool>,
     connection: Option<Connection>,
 }
 
@@ -82,16 +85,30 @@ impl Client {
             template,
             http: profile.target.http,
             policy: profile.target.connection,
+            streams: profile.target.streams,
             watch,
             checks: profile.checks.clone(),
             limits: sse::Limits { line_bytes: limits.event_bytes, event_bytes: limits.event_bytes },
         }))
     }
 
-    /// A place in the load, without a connection yet; its worker's stamper stamps what it reads.
+    /// A place in the load, without a connection yet, and with HTTP/2 connections of its own; its worker's stamper
+    /// stamps what it reads.
     #[must_use]
     pub fn slot(&self, stamper: &Rc<Stamper>) -> Slot {
-        Slot { client: self.clone(), stamper: Rc::clone(stamper), connection: None }
+        self.slot_in(&self.pool(), stamper)
+    }
+
+    /// The same, which shares the HTTP/2 connections of a pool.
+    #[must_use]
+    pub fn slot_in(&self, pool: &Rc<Pool>, stamper: &Rc<Stamper>) -> Slot {
+        Slot { client: self.clone(), stamper: Rc::clone(stamper), pool: Rc::clone(pool), connection: None }
+    }
+
+    /// What the slots of a worker share.
+    #[must_use]
+    pub fn pool(&self) -> Rc<Pool> {
+        Pool::new(self.0.http, self.0.dialer.speaks_tls(), self.0.streams, self.0.policy)
     }
 }
 
@@ -116,7 +133,7 @@ impl Slot {
             None => tracker,
         };
         let timer = Timer::new(clock, tracker.deadline().0);
-        let mut exchange = Exchange { client, stamper, tracker, timer, cut: pin!(cut), watcher };
+        let mut exchange = Exchange { client, stamper, pool: &self.pool, tracker, timer, cut: pin!(cut), watcher };
         // What is done once an invocation is boxed, so that a stream that waits holds no room for it.
         let (end, connection) = match Box::pin(exchange.connect(self.connection.take())).await {
             Ok(mut connection) => (exchange.run(&mut connection, ask.into()).await, Some(connection)),
@@ -124,21 +141,7 @@ impl Slot {
         };
         let (record, gaps_ns) = exchange.tracker.end(end.clone(), clock.now());
         let record = if record.outcome.was_started() { record } else { record.unmade() };
-        // Only after the body's end is a connection free for the next invocation.
-        let ended_well = end == End::Eof;
-        self.connection = connection.and_then(|mut connection| {
-            connection.served += 1;
-            let goes_on = ended_well && connection.keeps_alive() && client.policy.allows(connection.served);
-            goes_on.then_some(connection)
-        });
+        self.connection = connection.and_then(|connection| connection.after(&end, client.policy));
         (record, gaps_ns)
-    }
-
-    /// Waits while the idle connection is looked after, so that the server's close is noticed when it comes.
-    pub async fn rest(&mut self, pause: impl Future<Output = ()>) {
-        match &mut self.connection {
-            Some(connection) => connection.rest(pause).await,
-            None => pause.await,
-        }
     }
 }

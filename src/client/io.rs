@@ -28,7 +28,7 @@ pub struct Read {
     /// None of its bytes had arrived before this, in nanoseconds.
     pub earliest_ns: u64,
     /// It filled the buffer: the next one may bring bytes that arrived together with these.
-    filled: bool,
+    pub(super) filled: bool,
 }
 
 impl Traffic {

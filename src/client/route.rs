@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// More connections than ports.
     #[error(
-        "hold {wanted} connections at a time: two addresses can have {ports} (ports {range}), and {pairs} pairs of addresses make {fits}; lower -c to {fits}, add addresses of this machine with --source, or widen net.ipv4.ip_local_port_range"
+        "hold {wanted} connections at a time: two addresses can have {ports} (ports {range}), and {pairs} pairs of addresses make {fits}; lower -c to {fits}, add addresses of this machine with --source, let HTTP/2 streams share connections (target.streams), or widen net.ipv4.ip_local_port_range"
     )]
     TooFewPorts {
         /// Connections that were asked for.
@@ -374,7 +374,7 @@ mod tests {
         assert!(settle("http://127.0.0.1:1", more, 2 * ports.most() + 1).await.is_err());
         let range = Ports::of_this_machine().expect("Linux tells");
         let told = Error::TooFewPorts { wanted: 60_000, ports: 28_232, range, pairs: 2, fits: 56_464 }.to_string();
-        insta::assert_snapshot!(told.replace(&range.to_string(), "32768-60999"), @"hold 60000 connections at a time: two addresses can have 28232 (ports 32768-60999), and 2 pairs of addresses make 56464; lower -c to 56464, add addresses of this machine with --source, or widen net.ipv4.ip_local_port_range");
+        insta::assert_snapshot!(told.replace(&range.to_string(), "32768-60999"), @"hold 60000 connections at a time: two addresses can have 28232 (ports 32768-60999), and 2 pairs of addresses make 56464; lower -c to 56464, add addresses of this machine with --source, let HTTP/2 streams share connections (target.streams), or widen net.ipv4.ip_local_port_range");
     }
 
     #[test]

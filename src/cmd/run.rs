@@ -24,7 +24,7 @@ use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::objective::Answer;
 use crate::metrics::warning::BudgetPart;
 use crate::metrics::{Objective, Outcome, Verdict};
-use crate::profile::{Budget, Connection, Place, Plan, Profile};
+use crate::profile::{Budget, Connection, Http, Place, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::network::Sockets;
 use crate::runfile::run::{self, Harness, LeftTasks, Stamps, VERSION};
@@ -175,7 +175,12 @@ impl Size {
         let asked = profile.load.in_flight().unwrap_or_else(holds);
         let in_flight = asked.min(profile.budget.in_flight.unwrap_or(u32::MAX));
         let workers = workers.min(in_flight);
-        Self { in_flight, workers, connections: u64::from(in_flight), each }
+        let shared = match profile.target.http {
+            // Each worker may have one that is not full.
+            Http::Http2 => in_flight.div_ceil(profile.target.streams).saturating_add(workers),
+            Http::Http1 | Http::Auto => in_flight,
+        };
+        Self { in_flight, workers, connections: u64::from(shared.min(in_flight)), each }
     }
 }
 

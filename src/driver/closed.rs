@@ -22,7 +22,7 @@ impl Shared {
     /// One place in the load: conversation after conversation, until there is none left.
     async fn slot(self: Rc<Self>, number: u32, of: u32) {
         let (mut free_ns, stop_ns) = self.worker.window.slot(number, of);
-        let mut slot = self.worker.client.slot(&self.stamper);
+        let mut slot = self.worker.client.slot_in(&self.pool, &self.stamper);
         // A budget that ends when there is nothing left to do has stopped nothing.
         while !self.worker.control.all_taken() && self.may_start(free_ns, stop_ns) {
             let Some(conversation) = self.worker.control.take_conversation() else { return };

@@ -63,10 +63,10 @@ impl Shared {
             let is_open = turn == 0 && matches!(first, First::At { .. });
             let (intended_ns, admitted_ns) = match first {
                 First::At { intended_ns, admitted_ns } if is_open => (intended_ns, admitted_ns),
-                _ => (self.pause(slot, free_ns + planned.think_ns, stop_ns).await?, None),
+                _ => (self.pause(free_ns + planned.think_ns, stop_ns).await?, None),
             };
             let due = Due { intended_ns, admitted_ns, task_id: task_id.take(), resumed };
-            let Some(due) = self.let_in(slot, due, is_open).await else {
+            let Some(due) = self.let_in(due, is_open).await else {
                 if is_open {
                     self.unmade(conversation, intended_ns, Outcome::NotStarted, BUDGET_HELD);
                 }
@@ -90,23 +90,20 @@ impl Shared {
     }
 
     /// Waits for an intended start; gives it back when it may still be made then.
-    async fn pause(&self, slot: &mut Slot, intended_ns: u64, stop_ns: Option<u64>) -> Option<u64> {
+    async fn pause(&self, intended_ns: u64, stop_ns: Option<u64>) -> Option<u64> {
         if intended_ns > self.worker.clock.now() && self.is_before_the_end(intended_ns, stop_ns) {
-            self.rest_until(slot, intended_ns).await;
+            self.rest_until(intended_ns).await;
         }
         self.may_start(intended_ns, stop_ns).then_some(intended_ns)
     }
 
-    /// Waits while the slot's connection is looked after; not longer than the run goes on, nor than its budget.
-    async fn rest_until(&self, slot: &mut Slot, at_ns: u64) {
+    /// Waits, but not longer than the run goes on, nor than its budget.
+    async fn rest_until(&self, at_ns: u64) {
         let at_ns = at_ns.min(self.worker.window.budget_ns.unwrap_or(u64::MAX));
-        let pause = async {
-            tokio::select! {
-                () = self.worker.clock.sleep_until(at_ns) => {}
-                () = self.worker.control.reached(Phase::Draining) => {}
-            }
-        };
-        slot.rest(pause).await;
+        tokio::select! {
+            () = self.worker.clock.sleep_until(at_ns) => {}
+            () = self.worker.control.reached(Phase::Draining) => {}
+        }
     }
 
     /// Whether an invocation that is meant for `intended_ns` may be started, now or then.
@@ -131,14 +128,14 @@ impl Shared {
 
     /// Waits for a place in the budget's rate, and for the end of what the target asked for. In closed load that moves
     /// the intended start, as a user would think longer; in open load its instant stays. None when the run has stopped.
-    async fn let_in(&self, slot: &mut Slot, mut due: Due, is_open: bool) -> Option<Due> {
+    async fn let_in(&self, mut due: Due, is_open: bool) -> Option<Due> {
         let (control, clock) = (&self.worker.control, self.worker.clock);
         let ready_ns = due.admitted_ns.unwrap_or(due.intended_ns);
         let mut at_ns = control.place_ns(ready_ns).max(control.held_until_ns());
         if at_ns > ready_ns {
             let budget_ns = self.worker.window.budget_ns.unwrap_or(u64::MAX);
             while at_ns.min(budget_ns) > clock.now() && control.phase() == Phase::Running {
-                self.rest_until(slot, at_ns).await;
+                self.rest_until(at_ns).await;
                 at_ns = at_ns.max(control.held_until_ns());
             }
             if !self.may_start(at_ns, self.worker.window.stop_ns) {
@@ -306,7 +303,7 @@ impl Events<'_> {
 
     /// The kernel's stamp is that of the read's last segment: for the events before, it is the latest possible.
     fn record(&self, arrival: &Arrival, last_of_read: bool) {
-        let exact = arrival.kernel && last_of_read;
+        let exact = arrival.kernel && last_of_read && !arrival.followed;
         let mapping_ns = if arrival.kernel { self.shared.stamper.mapping_error_ns() } else { 0 };
         let span_ns = if exact { 0 } else { arrival.arrival_ns.saturating_sub(arrival.earliest_ns) };
         let lag_ns = arrival.handled_ns.saturating_sub(arrival.arrival_ns);

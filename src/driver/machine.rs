@@ -14,7 +14,7 @@ const RESERVE_OF_WORKER: u64 = 8;
 /// Too few descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "hold {wanted} connections at a time: the limit on open files is {limit}, and each connection takes {each}; lower -c to {fits}, or raise the hard limit (ulimit -Hn)"
+    "hold {wanted} connections at a time: the limit on open files is {limit}, and each connection takes {each}; lower -c to {fits}, let HTTP/2 streams share connections (target.streams), or raise the hard limit (ulimit -Hn)"
 )]
 pub struct TooFewDescriptors {
     /// Connections that were asked for.
@@ -134,6 +134,6 @@ mod tests {
         assert_eq!(refused.fits, (refused.limit - RESERVE - 2 * RESERVE_OF_WORKER) / 2);
         make_room(refused.fits, 2, 2).expect("that is what fits");
         let told = TooFewDescriptors { wanted: 50_000, limit: 20_000, each: 2, fits: 9_968 };
-        insta::assert_snapshot!(told, @"hold 50000 connections at a time: the limit on open files is 20000, and each connection takes 2; lower -c to 9968, or raise the hard limit (ulimit -Hn)");
+        insta::assert_snapshot!(told, @"hold 50000 connections at a time: the limit on open files is 20000, and each connection takes 2; lower -c to 9968, let HTTP/2 streams share connections (target.streams), or raise the hard limit (ulimit -Hn)");
     }
 }

@@ -16,7 +16,7 @@ use super::control::{Control, Phase};
 use super::machine;
 use super::message::{LastWord, Message, Progress};
 use super::window::Window;
-use crate::client::{Client, Slot, Stamper};
+use crate::client::{Client, Pool, Slot, Stamper};
 use crate::clock::Clock;
 use crate::metrics::recorder::Recorder;
 use crate::profile::{Overflow, Plan};
@@ -78,6 +78,7 @@ pub struct Worker {
 pub(super) struct Shared {
     pub(super) worker: Worker,
     pub(super) stamper: Rc<Stamper>,
+    pub(super) pool: Rc<Pool>,
     pub(super) recorder: RefCell<Recorder>,
     pub(super) sheet: Option<RefCell<Sheet>>,
     pub(super) cut: watch::Sender<bool>,
@@ -93,6 +94,7 @@ impl Worker {
     pub async fn run(mut self) {
         let shared = Rc::new(Shared {
             stamper: Stamper::new(self.clock),
+            pool: self.client.pool(),
             sheet: self.sheet.take().map(RefCell::new),
             worker: self,
             recorder: RefCell::new(Recorder::new()),
@@ -139,7 +141,7 @@ async fn look_often(clock: Clock) {
 impl Shared {
     /// A place for a conversation of an open load: the one that was used last, or a new one.
     pub(super) fn take_slot(&self) -> Slot {
-        self.idle.borrow_mut().pop().unwrap_or_else(|| self.worker.client.slot(&self.stamper))
+        self.idle.borrow_mut().pop().unwrap_or_else(|| self.worker.client.slot_in(&self.pool, &self.stamper))
     }
 
     pub(super) fn give_slot(&self, slot: Slot) {

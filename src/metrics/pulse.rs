@@ -90,16 +90,17 @@ impl Pulse {
         is_first
     }
 
-    /// An event was completed, and handled so long after; says whether it is the first.
-    pub(super) fn event(&mut self, at_ns: u64, lag_ns: u64) -> bool {
+    /// An event was completed, and handled so long after; `followed` says that its read went on with another stream's
+    /// bytes. Says whether it is the first.
+    pub(super) fn event(&mut self, at_ns: u64, lag_ns: u64, followed: bool) -> bool {
         let is_first = self.events == 0;
         if !is_first {
             self.longest_event_silence_ns = self.longest_event_silence_ns.max(at_ns - self.event_ns);
         }
         self.longest_lag_ns = self.longest_lag_ns.max(lag_ns);
         // The event before this one in the same read was not the last of it.
-        self.shared_reads += u64::from(self.event_in_read);
-        self.event_in_read = true;
+        self.shared_reads += u64::from(self.event_in_read) + u64::from(followed);
+        self.event_in_read = !followed;
         self.event_ns = at_ns;
         self.events += 1;
         is_first

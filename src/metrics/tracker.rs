@@ -50,6 +50,9 @@ pub struct Arrival {
     pub handled_ns: u64,
     /// `arrival_ns` is the kernel's; else it was taken in user space, and is the latest possible for all bytes.
     pub kernel: bool,
+    /// Bytes of another stream came behind these in the same read: the kernel's stamp is theirs, and the latest possible
+    /// for these.
+    pub followed: bool,
 }
 
 /// How the transport ended; the tracker turns it into the one outcome.
@@ -161,7 +164,7 @@ impl Tracker {
     /// An event of the stream. `invalid_utf8` says that its data had to be repaired.
     pub fn event(&mut self, envelope: &Envelope<'_>, arrival: Arrival, invalid_utf8: bool) {
         let at = self.in_order(arrival.arrival_ns);
-        if self.pulse.event(at, arrival.handled_ns.saturating_sub(at)) {
+        if self.pulse.event(at, arrival.handled_ns.saturating_sub(at), arrival.followed) {
             self.record.stamps.first_event_ns = Some(at);
         }
         if invalid_utf8 {

@@ -127,6 +127,8 @@ pub struct Target {
     pub key: KeySource,
     /// How many invocations a connection serves.
     pub connection: Connection,
+    /// Over HTTP/2: how many streams share a connection at most.
+    pub streams: u32,
     /// Addresses that stand for names, in place of looking them up.
     pub resolve: Vec<Resolve>,
     /// The addresses of this machine that connections come from, in turn; the system's choice when there are none.

@@ -60,6 +60,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("target.key_env", Kind::Variable, Default::Value("\"XPANDER_API_KEY\""), "The environment variable that holds the API key."),
     key("target.key_file", Kind::Path, Default::Absent("`key_env` is read"), "A file that holds the API key and nothing else."),
     key("target.connection", Kind::WordOrCount { words: &["reuse", "new"], min: 1, max: 1_000_000_000 }, Default::Value("\"reuse\""), "How many invocations a connection serves: as many as it stands for, one, or so many."),
+    key("target.streams", Kind::Count { min: 1, max: 10_000 }, Default::Value("1"), "Over HTTP/2: how many streams share a connection at most. With 1, each user has a connection of their own; more is what a gateway or a backend does."),
     key("target.resolve", Kind::Texts, Default::Value("[]"), "Addresses that stand for names, as in curl (`--resolve`): `\"api.example:443:10.0.0.7\"`. TLS still checks the name."),
     key("target.source", Kind::Texts, Default::Absent("the system chooses; for a target on this machine, as many of `127.0.0.*` as the ports call for"), "Addresses of this machine that connections come from, in turn (`--source`)."),
     key("target.proxy", Kind::Proxy, Default::Absent("none; the environment's is never used"), "A proxy that every connection is tunnelled through by `CONNECT` (`--proxy`): `\"http://user:password@proxy:3128\"`."),

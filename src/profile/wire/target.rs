@@ -31,6 +31,7 @@ pub(super) fn read(form: &mut Form) -> Target {
         headers: form.headers("target.headers"),
         key: key(form),
         connection: connection(form),
+        streams: streams(form),
         resolve: list(
             form,
             "target.resolve",
@@ -51,6 +52,18 @@ fn connection(form: &Form) -> Connection {
         (_, Some("new")) => Connection::NEW,
         _ => Connection::Reuse,
     }
+}
+
+/// How many streams share a connection, which can't be more than it may serve at all.
+fn streams(form: &mut Form) -> u32 {
+    let streams = u32::try_from(form.number_or_default("target.streams")).expect("the table says so");
+    if let Connection::Times(most) = connection(form)
+        && u64::from(streams) > most
+    {
+        let reason = format!("{streams} streams can't share a connection that serves {most} invocations in all");
+        form.contradiction("target.streams", reason, "lower it, or raise target.connection");
+    }
+    streams
 }
 
 /// A list of texts, each of a form of its own.

@@ -97,6 +97,7 @@ fn the_smallest_profile_gets_every_default() {
                 "XPANDER_API_KEY",
             ),
             connection: Reuse,
+            streams: 1,
             resolve: [],
             sources: [],
             proxy: None,
