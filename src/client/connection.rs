@@ -42,7 +42,6 @@ pub enum Error {
 
 /// One HTTP connection, or a place on one that is shared.
 #[derive(Debug)]
-#[repr(align(64))] // Over HTTP/1.1, two cache lines a read.
 pub struct Connection {
     wire: Speaking,
     /// The last answer allows another request.

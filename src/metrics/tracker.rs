@@ -66,7 +66,7 @@ pub enum End {
 
 /// One invocation in flight.
 #[derive(Debug)]
-#[repr(C, align(64))] // What every event touches comes first, in four cache lines.
+#[repr(C)] // What every event touches comes first, in the size of four cache lines.
 pub struct Tracker {
     pulse: Pulse,
     stall_ns: u64,
