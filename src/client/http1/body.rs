@@ -6,6 +6,9 @@ use super::head::Framing;
 /// Bytes that the lines between chunks and the trailer may have in all: extensions and trailers are skipped.
 const OVERHEAD_BYTES_MAX: u64 = 16 * 1024;
 
+/// The most digits of a size that is read in one step.
+const PLAIN_DIGITS_MAX: usize = 8;
+
 /// Takes the framing off one body.
 #[derive(Debug)]
 pub struct Decoder {
@@ -71,6 +74,11 @@ impl Decoder {
                 return Ok(Step::End);
             }
             let Some((first, after)) = rest.split_first() else { return Ok(Step::More) };
+            if let Some((state, taken)) = self.plain_framing(rest) {
+                *rest = &rest[taken..];
+                self.state = state;
+                continue;
+            }
             match self.state {
                 State::UntilClose => return Ok(Step::Data(std::mem::take(rest))),
                 State::Length(left) | State::Data(left) => {
@@ -103,6 +111,20 @@ impl Decoder {
     /// There is more to come.
     pub fn close(&self) -> Result<(), Error> {
         if matches!(self.state, State::UntilClose | State::Done) { Ok(()) } else { Err(Error::ClosedInBody) }
+    }
+
+    /// What almost all framing is, in one step: a line end behind a chunk, and a size without anything else in its line.
+    fn plain_framing(&self, rest: &[u8]) -> Option<(State, usize)> {
+        match self.state {
+            State::DataCr if rest.starts_with(b"\r\n") => Some((State::Size(0, false), 2)),
+            State::Size(0, false) => {
+                let digits = rest.iter().take(PLAIN_DIGITS_MAX).take_while(|byte| byte.is_ascii_hexdigit()).count();
+                let size = rest[..digits].iter().try_fold(0, |size, byte| digit(size, *byte)).ok()?;
+                let is_plain = size > 0 && rest[digits..].starts_with(b"\r\n");
+                is_plain.then_some((State::Data(size), digits + 2))
+            }
+            _ => None,
+        }
     }
 
     /// One byte between the chunks.
