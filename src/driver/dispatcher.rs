@@ -336,7 +336,9 @@ impl<'a> Dispatcher<'a> {
 
     /// A row for each start that was planned and never made.
     fn write_owed(&mut self, end_ns: u64) -> Result<(), Error> {
-        let Some(planned) = self.plan.planned() else { return Ok(()) };
+        let Some(planned) = self.plan.planned().filter(|planned| self.seen.count() < *planned) else {
+            return Ok(());
+        };
         let plan = Arc::clone(&self.plan);
         let mut starts = plan.starts();
         for conversation in plan.in_order() {

@@ -22,6 +22,11 @@ impl Seen {
         self.0.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
+    /// How many places have ended.
+    pub(super) fn count(&self) -> u64 {
+        self.0.iter().map(|bits| u64::from(bits.count_ones())).sum()
+    }
+
     fn place(index: u64) -> (usize, u64) {
         (usize::try_from(index / 64).expect("a plan that is counted fits into memory"), 1 << (index % 64))
     }
