@@ -568,7 +568,9 @@ fn an_output_that_fails_is_an_error_in_every_format() {
 /// Questions of one turn and talks of two; every seventh talk loses its second turn.
 fn mixed() -> Summary {
     let turns = [("ask".to_owned(), 1), ("talk".to_owned(), 2)];
-    let mut digest = Digest::new(Vec::new()).with_turns(turns.into());
+    let objectives = ["finish p95 < 1s", "finish{scenario=ask} p95 < 1s", "success{scenario=talk} > 99%"];
+    let objectives = objectives.iter().map(|text| text.parse().expect("an objective")).collect();
+    let mut digest = Digest::new(objectives).with_turns(turns.into());
     for conversation in 0..300_u64 {
         let (scenario, turns) = if conversation.is_multiple_of(3) { ("talk", 2) } else { ("ask", 1) };
         for turn in 0..turns {
@@ -599,9 +601,14 @@ fn scenarios_and_whole_conversations_are_shown_wherever_there_are_any() {
         String::from_utf8(out).expect("text")
     };
     let screen = of(&|out| terminal::write(&run, &summary, &certificate, "reports/x", out));
-    let wanted = |line: &&str| line.starts_with("scenario") || line.starts_with("conversation");
+    let wanted = |line: &&str| {
+        ["scenario", "conversation", "pass", "fail", "inconclusive"].iter().any(|start| line.starts_with(start))
+    };
     insta::assert_snapshot!(screen.lines().filter(wanted).collect::<Vec<_>>().join("\n"), @"
     conversation, without think times           975ms        1.97s        2.00s  n<662  n<6636  2.00s
+    inconclusive finish p95 < 1s: 999ms (997ms–never)
+    pass      finish{scenario=ask} p95 < 1s: 995ms (992ms–999ms)
+    fail      success{scenario=talk} > 99%: 92.50 % (87.93 %–95.74 %)
     scenario  ask: 200 of 200 completed; ttfc p50 150ms, p95 195ms; finish p50 950ms, p95 995ms
     scenario  talk: 185 of 200 completed; ttfc p50 149ms, p95 195ms; finish p50 954ms, p95 never
     ");
@@ -609,6 +616,7 @@ fn scenarios_and_whole_conversations_are_shown_wherever_there_are_any() {
     let wanted =
         |line: &&str| line.starts_with("## ") || line.starts_with("| conversation") || line.starts_with("| plan index");
     insta::assert_snapshot!(report.lines().filter(wanted).collect::<Vec<_>>().join("\n"), @r"
+    ## Objectives
     ## All invocations
     | conversation | 285 +15 failed | 900ms | 1.23s | 975ms (967ms–984ms) | 1.97s (1.94s–1.99s) | 2.00s (1.99s–none) | n\<662 | n\<6636 | 2.00s |
     | conversation | 285 | 900ms | 1.23s | 972ms (963ms–981ms) | 1.93s (1.91s–1.96s) | 1.97s (1.95s–1.99s) | n\<662 | n\<6636 | 2.00s |

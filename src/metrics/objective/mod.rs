@@ -113,6 +113,25 @@ impl Objective {
         self.window
     }
 
+    /// The same, of this scenario's invocations alone; its text says so as it would be written at the top of a profile.
+    ///
+    /// # Errors
+    /// It says already whose they are.
+    pub fn of_scenario(self, name: &str) -> Result<Self, NotAnObjective> {
+        if self.scope.is_some() {
+            let why = "in a scenario it is about that scenario; leave out the braces, or write it at the top";
+            return Err(NotAnObjective { text: self.text, why: why.to_owned() });
+        }
+        // Behind the metric, and for what has no quantile before the comparison.
+        let ends_subject: &[char] = match self.subject {
+            Subject::Quantile(..) | Subject::Tool(..) => &[' ', '\t'],
+            Subject::Success | Subject::StallRate | Subject::Goodput => &['<', '>'],
+        };
+        let (subject, rest) = self.text.split_at(self.text.find(ends_subject).unwrap_or(self.text.len()));
+        let text = format!("{}{{scenario={name}}} {}", subject.trim_end(), rest.trim_start());
+        Ok(Self { scope: Some(Scope::Scenario(name.to_owned())), text, ..self })
+    }
+
     /// Whether it is about invocations of this variant and scenario.
     #[must_use]
     pub fn is_about(&self, variant: &str, scenario: &str) -> bool {

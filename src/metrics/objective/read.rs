@@ -16,7 +16,7 @@ use crate::units::{self, NS_PER_S};
     "{text:?} is not an objective: {why}; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{{variant=NAME}} p95 < 3s, over a window as ttfc p95 < 3s for 10s"
 )]
 pub struct NotAnObjective {
-    text: String,
+    pub(super) text: String,
     pub(super) why: String,
 }
 

@@ -98,6 +98,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
 
     key("scenario[].name", Kind::Name, Default::Required("each scenario has a name, as name = \"…\""), "A kind of conversations, with turns of its own, in place of `[[turn]]`: each conversation is dealt to one, in balanced random blocks."),
     key("scenario[].weight", Kind::Count { min: 1, max: 1_000_000 }, Default::Value("1"), "How often it comes against the others: with weights 3 and 1, exactly three times in every four conversations (of each variant)."),
+    key("scenario[].objectives", Kind::Texts, Default::Value("[]"), "What must hold of its own invocations: `ttfc p95 < 3s` here is `ttfc{scenario=NAME} p95 < 3s` at the top. `--slo` replaces those at the top alone."),
     key("scenario[].turn[].prompt", Kind::Filled, Default::Required("each turn says something, as prompt = \"…\""), "What the user says in this turn."),
     key("scenario[].turn[].think", Kind::Times, Default::Value("\"0s\""), "How long the user thinks before saying it."),
     key("scenario[].feed.file", Kind::Path, Default::Absent("`feed.file`"), "Rows of its own: each of its conversations takes one."),

@@ -1,4 +1,4 @@
-//! `objectives`: what must hold of a run, each read as it was written and held against the profile.
+//! `objectives`: what must hold of a run or of a scenario, each read as it was written and held against the profile.
 
 use super::form::Form;
 use super::problem::Fault;
@@ -10,22 +10,34 @@ use crate::units::{Human, NS_PER_S};
 /// The key, and what `--slo` stands for.
 const KEY: &str = "objectives";
 
-/// Reads the objectives; what is wrong is noted in the form.
-pub(super) fn read(form: &mut Form, known: (&[Variant], &[Scenario]), load: &Load) -> Vec<Objective> {
+/// What the profile has that an objective can be about.
+type Shape<'p> = (&'p [Variant], &'p [Scenario]);
+
+/// Reads the objectives, those of scenarios behind those at the top; what is wrong is noted in the form.
+pub(super) fn read(form: &mut Form, shape: Shape<'_>, load: &Load) -> Vec<Objective> {
     let mut objectives: Vec<Objective> = Vec::new();
-    for text in form.texts(KEY) {
-        match text.parse::<Objective>() {
-            Ok(objective) => {
-                refuse_scope(form, &objective, known);
-                refuse_window(form, &objective, load);
-                if let Some(conflict) = objectives.iter().find_map(|other| objective.conflict(other)) {
-                    form.contradiction(KEY, format!("{text:?}: {conflict}"), "keep one of them");
+    let mut keys = vec![(KEY.to_owned(), None)];
+    let named = shape.1.iter().enumerate().filter(|(_, scenario)| !scenario.name.is_empty());
+    keys.extend(named.map(|(at, scenario)| (format!("scenario[{at}].objectives"), Some(&*scenario.name))));
+    for (key, scenario) in keys {
+        for text in form.texts(&key) {
+            let read = text.parse::<Objective>().and_then(|objective| match scenario {
+                None => Ok(objective),
+                Some(name) => objective.of_scenario(name),
+            });
+            match read {
+                Ok(objective) => {
+                    refuse_scope(form, &key, &objective, shape);
+                    refuse_window(form, &key, &objective, load);
+                    if let Some(conflict) = objectives.iter().find_map(|other| objective.conflict(other)) {
+                        form.contradiction(&key, format!("{text:?}: {conflict}"), "keep one of them");
+                    }
+                    objectives.push(objective);
                 }
-                objectives.push(objective);
-            }
-            Err(error) => {
-                let origin = form.origin(KEY).cloned();
-                form.report(origin.as_ref(), KEY, Fault::Objective(error));
+                Err(error) => {
+                    let origin = form.origin(&key).cloned();
+                    form.report(origin.as_ref(), &key, Fault::Objective(error));
+                }
             }
         }
     }
@@ -33,7 +45,7 @@ pub(super) fn read(form: &mut Form, known: (&[Variant], &[Scenario]), load: &Loa
 }
 
 /// A scope must name what the profile has.
-fn refuse_scope(form: &mut Form, objective: &Objective, (variants, scenarios): (&[Variant], &[Scenario])) {
+fn refuse_scope(form: &mut Form, key: &str, objective: &Objective, (variants, scenarios): Shape<'_>) {
     let (kind, name, mut known): (_, _, Vec<&str>) = match objective.scope() {
         None => return,
         Some(Scope::Variant(name)) => ("variant", name, variants.iter().map(|variant| &*variant.name).collect()),
@@ -46,11 +58,11 @@ fn refuse_scope(form: &mut Form, objective: &Objective, (variants, scenarios): (
     }
     let known = if known.is_empty() { "there is none".to_owned() } else { format!("known are {}", known.join(", ")) };
     let reason = format!("\"{objective}\": the profile has no {kind} {name:?}; {known}");
-    form.contradiction(KEY, reason, "name one of them, or leave out the braces");
+    form.contradiction(key, reason, "name one of them, or leave out the braces");
 }
 
 /// A window must fit into what is measured.
-fn refuse_window(form: &mut Form, objective: &Objective, load: &Load) {
+fn refuse_window(form: &mut Form, key: &str, objective: &Objective, load: &Load) {
     let (Some(window), Some(duration_ns)) = (objective.window(), load.duration_ns) else { return };
     let measured_ns = duration_ns.saturating_sub(load.warmup_ns);
     if window.seconds.saturating_mul(NS_PER_S) > measured_ns {
@@ -59,6 +71,6 @@ fn refuse_window(form: &mut Form, objective: &Objective, load: &Load) {
             "\"{objective}\": a window of {length} is longer than the {} that are measured (load.duration without load.warmup)",
             Human(measured_ns)
         );
-        form.contradiction(KEY, reason, "shorten the window, or lengthen load.duration");
+        form.contradiction(key, reason, "shorten the window, or lengthen load.duration");
     }
 }

@@ -1,6 +1,7 @@
 //! Every mistake that a profile can have, as its user sees it.
 
 use super::*;
+use crate::metrics::Objective;
 use crate::metrics::check::Pattern;
 use crate::profile::script::Script;
 use crate::profile::{Model, Overflow, Scenario};
@@ -51,8 +52,8 @@ fn objectives_that_can_never_be_answered_are_refused() {
     insta::assert_snapshot!(errors(&scoped("hgh")), @r#"profiles/x.toml:5: objectives: "ttfc{variant=hgh} p95 < 1s": the profile has no variant "hgh"; known are low, high; name one of them, or leave out the braces"#);
     assert_eq!(over(&scoped("high"), &[]).expect("it is known").objectives.len(), 1);
     let mixed = include_str!("../../../profiles/mixed.toml");
-    assert_eq!(over(mixed, &[]).expect("it is valid").objectives.len(), 3);
-    insta::assert_snapshot!(errors(&mixed.replace("scenario=ask", "scenario=chat")), @r#"profiles/x.toml:5: objectives: "ttfc{scenario=chat} p95 < 1s": the profile has no scenario "chat"; known are ask, book; name one of them, or leave out the braces"#);
+    assert_eq!(over(mixed, &[]).expect("it is valid").objectives.len(), 4);
+    insta::assert_snapshot!(errors(&mixed.replace("success > 95%", "ttfc{scenario=chat} p95 < 1s")), @r#"profiles/x.toml:5: objectives: "ttfc{scenario=chat} p95 < 1s": the profile has no scenario "chat"; known are ask, book; name one of them, or leave out the braces"#);
 }
 
 #[test]
@@ -486,6 +487,43 @@ fn scenarios_that_cannot_be_are_refused_with_what_to_write_instead() {
     "#);
     let even = of_scenarios(&(named("a", "weight = 900000") + &named("b", "weight = 300000")));
     assert_eq!(even.iter().map(|scenario| scenario.weight).collect::<Vec<_>>(), [900_000, 300_000], "3 and 1");
+}
+
+#[test]
+fn objectives_of_a_scenario_are_about_its_own_invocations() {
+    let text = |objectives: &str| {
+        format!(
+            "why = \"a test\"\nload.invocations = 1\nobjectives = [\"success > 95%\", \"ttfc{{scenario=b}} p50 < 1s\"]\n\
+             [[scenario]]\nname = \"a\"\nturn = [{{ prompt = \"Hi\" }}]\nobjectives = [{objectives}]\n\
+             [[scenario]]\nname = \"b\"\nturn = [{{ prompt = \"Hi\" }}]\n"
+        )
+    };
+    let all = r#""ttfc p95 < 3s for 1s", "tool.search p99<1s", "success>99%", "stall rate < 1%", "goodput > 5/s""#;
+    let objectives = over(&text(all), &[]).expect("valid").objectives;
+    let told: Vec<_> = objectives.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    success > 95%
+    ttfc{scenario=b} p50 < 1s
+    ttfc{scenario=a} p95 < 3s for 1s
+    tool.search{scenario=a} p99<1s
+    success{scenario=a} >99%
+    stall rate{scenario=a} < 1%
+    goodput{scenario=a} > 5/s
+    ");
+    let again: Vec<_> = told.iter().map(|text| text.parse::<Objective>().expect("it is kept as its text")).collect();
+    assert_eq!(again, objectives);
+    let told = [
+        errors(&text(r#""ttfc{scenario=b} p95 < 3s""#)),
+        errors(&text(r#""ttft p95 < 3s""#)),
+        errors(&text(r#""success > 99%", "success > 98%""#)),
+        errors(&text("").replace("scenario=b", "scenario=c")),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    profiles/x.toml:7: scenario[0].objectives: "ttfc{scenario=b} p95 < 3s" is not an objective: in a scenario it is about that scenario; leave out the braces, or write it at the top; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+    profiles/x.toml:7: scenario[0].objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+    profiles/x.toml:7: scenario[0].objectives: "success > 98%": "success{scenario=a} > 99%" has another limit for the same; keep one of them
+    profiles/x.toml:3: objectives: "ttfc{scenario=c} p50 < 1s": the profile has no scenario "c"; known are a, b; name one of them, or leave out the braces
+    "#);
 }
 
 fn of_scenarios(lines: &str) -> Vec<Scenario> {
