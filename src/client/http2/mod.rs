@@ -158,6 +158,9 @@ impl Http2 {
     }
 }
 
+/// Bytes of a body, and when the frame that carried them had come whole.
+type Frame = (Bytes, Completed);
+
 impl Streamed {
     /// The next frame of the body that has bytes, and when it had come whole; none at the end.
     ///
@@ -166,7 +169,7 @@ impl Streamed {
     ///
     /// # Panics
     /// Never: the codec gives only what was read.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(Bytes, Completed)>, Rc<h2::Error>>> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, Rc<h2::Error>>> {
         loop {
             let Some(data) = ready!(self.receiver.poll_data(cx)) else { return Poll::Ready(Ok(None)) };
             let data = data.map_err(Rc::new)?;
