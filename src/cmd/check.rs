@@ -23,7 +23,7 @@ pub fn run(profile: &Profile, file: Option<&Path>, out: &mut impl Write) -> anyh
     show(profile, &plan, out)?;
     if let Some(path) = file {
         let starts = plan.planned().unwrap_or(WRITTEN_MAX);
-        PlanFile::create(path).and_then(|file| file.write(&plan, starts)).context("failed to end")?;
+        PlanFile::create(path).and_then(|file| file.write(&plan, starts)).context("failed to keep the plan")?;
     }
     Ok(())
 }
