@@ -356,6 +356,17 @@ fn probe_prints_a_waterfall() {
     assert!(parts.contains('█'), "{screen}");
 }
 
+#[test]
+fn probe_says_which_check_on_the_result_failed() {
+    let checks = ["--check-contains", "no such words", "--check-matches", "(?i)."];
+    let args: Vec<&str> = ["probe"].into_iter().chain(FAST).chain(checks).collect();
+    let probed = output(&args);
+    assert_eq!(probed.status.code(), Some(4), "{}", text(&probed.stderr));
+    let screen = text(&probed.stdout);
+    let outcome = screen.lines().find(|line| line.starts_with("outcome")).unwrap();
+    insta::assert_snapshot!(outcome, @r#"outcome   check_failed: check.contains: "no such words" is not in the result"#);
+}
+
 /// A server that gives every request on every connection this answer, until the test ends.
 fn server(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -52,6 +52,9 @@ fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> 
     }
     writeln!(out, "bytes           {}", bytes(profile, plan))?;
     writeln!(out, "cost            {}", cost(profile, plan))?;
+    for objective in &profile.objectives {
+        writeln!(out, "objective       {objective}")?;
+    }
     if let Some(budget) = budget(profile) {
         writeln!(out, "budget          {budget}")?;
     }

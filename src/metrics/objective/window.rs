@@ -62,6 +62,7 @@ pub(super) struct Passage {
     window: Window,
     rule: Rule,
     first: Option<u64>,
+    last: Option<u64>,
     /// Seconds with data, of which windows of `for` are made.
     with_data: u64,
     in_a_row: u64,
@@ -152,6 +153,7 @@ impl Passage {
             window,
             rule,
             first: None,
+            last: None,
             with_data: 0,
             in_a_row: 0,
             most_in_a_row: 0,
@@ -162,11 +164,13 @@ impl Passage {
         }
     }
 
-    /// One more second, later than all before; says whether the objective has failed by it. Once failed, it stays so.
+    /// One more second; says whether the objective has failed by it. Once failed, it stays so. One that is not later
+    /// than all before, as only a log that was tampered with has it, is passed over.
     pub(super) fn take(&mut self, second: u64, said: Said) -> bool {
-        if self.failed.is_some() || said.is_empty() {
+        if self.failed.is_some() || said.is_empty() || self.last.is_some_and(|last| second <= last) {
             return false;
         }
+        self.last = Some(second);
         let first = *self.first.get_or_insert(second);
         self.with_data += 1;
         let value = match self.window.logic {
@@ -194,8 +198,7 @@ impl Passage {
     fn slide(&mut self, second: u64, said: Said) -> Value {
         self.sum.add(&said);
         self.held.push_back((second, said));
-        while let Some((at, gone)) = self.held.front().filter(|(at, _)| at + self.window.seconds <= second) {
-            debug_assert!(*at < second, "seconds come in order");
+        while let Some((_, gone)) = self.held.front().filter(|(at, _)| at + self.window.seconds <= second) {
             self.sum.take_off(gone);
             self.held.pop_front();
         }
@@ -312,6 +315,8 @@ mod tests {
         let mut never = never;
         assert!(never.take(7, said(&[], 1)));
         assert!(!never.take(8, said(&[], 1)), "it fails once");
+        let mut disordered = passage(Logic::Over, 2, &[Some(20), Some(20)]);
+        assert!(!disordered.take(0, said(&[], 1)), "it is over");
         insta::assert_snapshot!(never.answer().1, @"never in the 2 s that ended 8 s into the run");
     }
 

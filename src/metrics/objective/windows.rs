@@ -1,7 +1,5 @@
 //! All windowed objectives of a run, fed with its seconds: live from the workers' parts, later from the bundle's log.
 
-use std::collections::BTreeMap;
-
 use super::window::{Passage, Rule, Said};
 use super::{Answer, Limit, Objective, Subject};
 use crate::metrics::metric::{Metric, Series};
@@ -12,8 +10,8 @@ use crate::metrics::recorder::Parts;
 #[derive(Debug, Default)]
 pub struct Windows {
     watched: Vec<Watched>,
-    /// What was recorded in seconds that were not stepped over yet, in the order of `watched`.
-    pending: BTreeMap<u64, Vec<Gathered>>,
+    /// The second that is being gathered, in the order of `watched`.
+    pending: Option<(u64, Vec<Gathered>)>,
 }
 
 /// One of them.
@@ -66,13 +64,16 @@ impl Windows {
     /// Those of the objectives that have a window.
     #[must_use]
     pub fn of(objectives: &[Objective]) -> Self {
-        Self { watched: objectives.iter().filter_map(Watched::of).collect(), pending: BTreeMap::new() }
+        Self { watched: objectives.iter().filter_map(Watched::of).collect(), pending: None }
     }
 
-    /// One more histogram of a second.
+    /// One more histogram of a second; those of a later second come after all of it.
     pub fn gather<C: Iterator<Item = (u64, u64)>>(&mut self, second: u64, of: Recorded<'_>, counts: impl Fn() -> C) {
         if of.outcome == "warmup" {
             return;
+        }
+        if self.pending.as_ref().is_some_and(|(pending, _)| *pending != second) {
+            self.step();
         }
         let one_each = ONE_EACH.name();
         for (at, watched) in self.watched.iter().enumerate() {
@@ -81,8 +82,8 @@ impl Windows {
             if !watched.objective.is_about(of.variant, of.scenario) || !is_own && !is_each {
                 continue;
             }
-            let none = || vec![Gathered::default(); self.watched.len()];
-            let gathered = &mut self.pending.entry(second).or_insert_with(none)[at];
+            let none = || (second, vec![Gathered::default(); self.watched.len()]);
+            let gathered = &mut self.pending.get_or_insert_with(none).1[at];
             if is_own {
                 gathered.samples(counts(), of.outcome);
             } else {
@@ -104,15 +105,14 @@ impl Windows {
         self.step()
     }
 
-    /// Goes over all seconds that were gathered, in order; gives the objective that stops the run, if one has failed.
+    /// The second that was gathered is over; gives the objective that stops the run, if one has failed by it.
     pub fn step(&mut self) -> Option<&Objective> {
+        let (second, gathered) = self.pending.take()?;
         let mut stops = None;
-        for (second, gathered) in std::mem::take(&mut self.pending) {
-            for (at, (watched, gathered)) in self.watched.iter_mut().zip(gathered).enumerate() {
-                let failed = watched.passage.take(second, gathered.said());
-                if failed && watched.objective.window.is_some_and(|window| window.abort) {
-                    stops = stops.or(Some(at));
-                }
+        for (at, (watched, gathered)) in self.watched.iter_mut().zip(gathered).enumerate() {
+            let failed = watched.passage.take(second, gathered.said());
+            if failed && watched.objective.window.is_some_and(|window| window.abort) {
+                stops = stops.or(Some(at));
             }
         }
         stops.map(|at| &self.watched[at].objective)
@@ -228,8 +228,10 @@ mod tests {
         gather(0, "a", 20);
         gather(1, "a", 20);
         gather(1, "b", 2_000);
-        gather(2, "a", 20);
         assert_eq!(windows.step(), Some(&objectives[3]));
+        let of = Recorded { metric: "tool.search", variant: "a", scenario: "c", outcome: "completed" };
+        windows.gather(2, of, || [(20 * MS, 1)].into_iter());
+        assert_eq!(windows.step(), None, "it fails once");
         let answers = objectives.iter().map(|objective| windows.answer(objective).expect("it is one").0);
         let expected = [Answer::Pass, Answer::Inconclusive, Answer::Pass, Answer::Fail];
         assert_eq!(answers.collect::<Vec<_>>(), expected);
