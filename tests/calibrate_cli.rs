@@ -116,6 +116,6 @@ fn what_is_wrong_is_said_before_anything_runs() {
     Some(2) error: invalid value '0' for '--repeat <N>': number would be zero for non-zero type
     Some(2) error: invalid value '0' for '--workers <N>': 0 is not in 1..=4294967295
     Some(2) error: invalid value '4' for '--duration <DURATION>': "4" is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s
-    Some(2) error: failed to create the study /no/such/folder/study.md: No such file or directory (os error 2)
+    Some(9) error: failed to start: write /no/such/folder/study.md: No such file or directory (os error 2); is the folder writable, and is there space left?
     "#);
 }

@@ -1,14 +1,12 @@
 //! `plimsoll calibrate`: loads a mock in a process of its own, and holds every event that was reported against its truth.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::Write;
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::signals::Requests;
-use super::{Exit, provenance};
+use super::{Exit, output, provenance};
 use crate::calibrate::{Load, Measured, Study, Transport};
 use crate::cli::CalibrateArgs;
 use crate::clock::Clock;
@@ -39,7 +37,8 @@ const QUICK_DURATION_NS: u64 = NS_PER_S;
 /// A process does not start or fails, or the output can't be written.
 pub fn run(args: &CalibrateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     // Opened before anything runs: a sweep takes minutes.
-    let file = args.output.as_deref().map(create).transpose()?;
+    let file = args.output.as_deref().map(|path| output::create(path).map(|file| (path, file))).transpose();
+    let file = file.context("failed to start")?;
     let clock = Clock::start();
     if clock.monotonic_ns().is_none() {
         bail!(
@@ -57,16 +56,12 @@ pub fn run(args: &CalibrateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
         Some(Stop::Terminate) => return Ok(Exit::Terminated),
         None => {}
     }
-    if let Some(mut file) = file {
-        calibration::write_markdown(&study, &mut file).and_then(|()| file.flush())?;
+    if let Some((path, mut file)) = file {
+        let written = calibration::write_markdown(&study, &mut file).and_then(|()| file.flush());
+        written.map_err(output::unwritten(path)).context("failed to keep the study")?;
     }
     calibration::write_text(&study, out)?;
     Ok(if study.is_complete() { Exit::Done } else { Exit::Invalid })
-}
-
-fn create(path: &Path) -> anyhow::Result<io::BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("failed to create the study {}", path.display()))?;
-    Ok(io::BufWriter::new(file))
 }
 
 fn study(args: &CalibrateArgs, clock: Clock) -> Study {
