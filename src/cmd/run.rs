@@ -311,7 +311,7 @@ fn left_tasks(ended: &Ended, stopped: Option<Stopped>) -> LeftTasks {
 }
 
 fn stamps(figures: &Figures, progress: &driver::Progress) -> Stamps {
-    // Over HTTP/2 the kernel stamps reads, and events are not timed by them.
+    // What reads were stamped by says less: some bring no event.
     let kernel = progress.user_stamped * 2 < progress.events;
     Stamps {
         clock: if kernel { ArrivalClock::Kernel } else { ArrivalClock::User },

@@ -87,7 +87,7 @@ fn runs(study: &Study) -> String {
 
 fn clock_of(study: &Study, transport: Transport) -> &'static str {
     let kernel = study.over(transport).all(|row| row.clock == ArrivalClock::Kernel);
-    if kernel { "the kernel's receive stamps" } else { "user space, at the instant when the event was handled" }
+    if kernel { "the kernel's receive stamps" } else { "user space, right after the read" }
 }
 
 /// The errors of each load: a row a figure.
@@ -239,7 +239,7 @@ mod tests {
         5000x20ms     49000  INVALID           1.80ms          18.0ms         27.0ms  36.0ms (fell behind)      900µs / 900µs                   0, 0                  8.0s            40 %         11.7 KiB
         TRUSTED up to 1000x20ms (49000 events/s); INVALID at 5000x20ms (49000 events/s); not run, since that was past the line: 9000x20ms
 
-        HTTP/2 over TLS, user space, at the instant when the event was handled
+        HTTP/2 over TLS, user space, right after the read
         load                             error of     p50     p99   p99.9     max      min  before the truth  events
         1000x20ms             time to first chunk  8.00µs  8.00µs  8.00µs  8.00µs   8.00µs                 0      10
                                   gap, either way  8.00µs  8.00µs  8.00µs  8.00µs  -8.00µs                 1       2
@@ -338,7 +338,7 @@ mod tests {
 
         ### HTTP/2 over TLS
 
-        Events' times are from user space, at the instant when the event was handled.
+        Events' times are from user space, right after the read.
 
         | load | error of | p50 | p99 | p99.9 | max | min | before the truth | events |
         |---|---:|---:|---:|---:|---:|---:|---:|---:|
