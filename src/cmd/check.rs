@@ -47,6 +47,9 @@ fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> 
     }
     writeln!(out, "turns           {}", turns(profile))?;
     writeln!(out, "starts          {}", starts(profile, plan))?;
+    if let Some(told) = warmup(profile, plan) {
+        writeln!(out, "warm-up         {told}")?;
+    }
     if let Some(duration_ns) = load.duration_ns {
         writeln!(out, "length          {}, then up to {} of drain", Human(duration_ns), Human(load.drain_ns))?;
     }
@@ -161,6 +164,33 @@ fn round_ns(profile: &Profile) -> Option<u64> {
     Some(round_ns.max(1))
 }
 
+/// How long the warm-up is, and whether anything is expected after it.
+fn warmup(profile: &Profile, plan: &Plan) -> Option<String> {
+    let warmup_ns = Some(profile.load.warmup_ns).filter(|warmup_ns| *warmup_ns > 0)?;
+    let more = only_warmup(profile, plan).map_or_else(String::new, |told| format!("; {told}"));
+    Some(format!("{}, left out{more}", Human(warmup_ns)))
+}
+
+/// What to say when, by the expected length of an answer, every start lies in the warm-up.
+pub(super) fn only_warmup(profile: &Profile, plan: &Plan) -> Option<String> {
+    let warmup_ns = profile.load.warmup_ns;
+    let last_ns = expected_last_start_ns(profile, plan).filter(|last_ns| *last_ns < warmup_ns)?;
+    Some(format!(
+        "by expect.finish the last start is at {}, within load.warmup = {}, so that nothing will be measured: raise load.invocations (-n), or set load.warmup = \"0s\"",
+        Human(last_ns),
+        Human(warmup_ns)
+    ))
+}
+
+/// When the last invocation of a closed load with a count starts, by the expected length of an answer, in nanoseconds
+/// after the first.
+fn expected_last_start_ns(profile: &Profile, plan: &Plan) -> Option<u64> {
+    let Model::Closed { concurrency, .. } = profile.load.model else { return None };
+    let rounds_before = (plan.conversations()?.max(1) - 1) / u64::from(concurrency);
+    let round_ns = round_ns(profile)?;
+    Some(round_ns.saturating_mul(rounds_before + 1).saturating_sub(profile.expect.finish_ns?))
+}
+
 /// Each conversation's turns follow each other, with their think times, until the duration is over.
 fn expected_starts(profile: &Profile) -> Option<u64> {
     let Model::Closed { concurrency, .. } = profile.load.model else { return None };
@@ -216,6 +246,7 @@ fn budget(profile: &Profile) -> Option<String> {
         budget.duration_ns.map(|ns| format!("{} of starts", Human(ns))),
         budget.in_flight.map(|count| format!("{count} in flight")),
         budget.rate.map(|rate| format!("{rate} started")),
+        budget.failures_in_a_row.map(|count| format!("stopped after {count} failures in a row")),
         budget.brake.then(|| "status 429 is a brake".to_owned()),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
@@ -244,6 +275,16 @@ mod tests {
         let profile = Profile::parse("chat.toml", text, Vec::new()).expect("it is valid");
         // Three turns of 1.2 s and 3 s of thinking make a round of 6.6 s: 13 turns in 30 s, for 20 people.
         assert_eq!(expected_starts(&profile), Some(260));
+    }
+
+    #[test]
+    fn a_count_that_the_warmup_is_expected_to_take_all_of_is_said() {
+        let text = "why = \"a few\"\nload = { concurrency = 5, invocations = 10, warmup = \"3s\" }\n\
+                    request.input.text = \"Hello\"\nexpect.finish = \"2s\"";
+        let told = shown(text);
+        insta::assert_snapshot!(told.lines().find(|line| line.starts_with("warm-up")).expect("it has one"), @r#"warm-up         3.00s, left out; by expect.finish the last start is at 2.00s, within load.warmup = 3.00s, so that nothing will be measured: raise load.invocations (-n), or set load.warmup = "0s""#);
+        let longer = shown(&text.replace("invocations = 10", "invocations = 11"));
+        insta::assert_snapshot!(longer.lines().find(|line| line.starts_with("warm-up")).expect("it has one"), @"warm-up         3.00s, left out");
     }
 
     #[test]

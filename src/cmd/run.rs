@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::plan::PlanFile;
 use super::progress::Progress;
 use super::signals::Requests;
-use super::{Exit, provenance, repeat, report};
+use super::{Exit, check, provenance, repeat, report};
 use crate::cli::{EventFormat, Require, RunArgs};
 use crate::client::Route;
 use crate::client::stamper::Figures;
@@ -73,6 +73,10 @@ pub(super) fn once(
 ) -> anyhow::Result<Once> {
     let size = Size::of(profile);
     machine::make_room(size.connections, size.each, size.workers).context("failed to start")?;
+    if let Some(told) = check::only_warmup(profile, &Plan::new(profile)) {
+        // A standard error that is gone is no reason not to measure.
+        let _ = writeln!(io::stderr(), "warning: {told}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     let endpoint = local.block_on(&runtime, Endpoint::open(profile, size.connections))?;
@@ -113,6 +117,7 @@ pub(super) fn once(
         (Some(Stop::Terminate), ..) => Status::Terminated,
         (None, Some(_), _) => Status::BudgetSpent,
         (None, None, Some(_)) => Status::Aborted,
+        (None, None, None) if ended.lost_workers > 0 => Status::WorkerLost,
         (None, None, None) => Status::Done,
     };
     manifest.harness = Some(harness(ended, tasks, sockets, whole));
@@ -283,10 +288,13 @@ fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets, whole: &Bud
         budget_spent: ended.spent.map(|spent| match spent {
             Spent::Invocations(left) => BudgetPart::Invocations(whole.invocations.unwrap_or(left)),
             Spent::Duration(left_ns) => BudgetPart::DurationNs(whole.duration_ns.unwrap_or(left_ns)),
+            Spent::FailuresInARow(count) => BudgetPart::FailuresInARow(count),
         }),
         aborted: ended.aborted.map(|Aborted { objective, at_ns }| run::Aborted { objective, at_ns }),
         holds: ended.holds.count,
         held_ns: ended.holds.held_ns,
+        put_off: ended.progress.put_off,
+        put_off_ns: ended.progress.put_off_ns,
         tasks,
         end_ns: ended.end_ns,
         planned: ended.ledger.planned,
@@ -300,6 +308,7 @@ fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets, whole: &Bud
         steal: ended.machine_cpu.map(|cpu| cpu.stolen),
         lost_workers: ended.lost_workers,
         sockets,
+        lost_why: ended.lost_why,
         stamps: stamps(&ended.stamps, &ended.progress),
     }
 }

@@ -25,6 +25,8 @@ pub enum Spent {
     Invocations(u64),
     /// So long, in nanoseconds, they were.
     Duration(u64),
+    /// So many in a row failed.
+    FailuresInARow(u64),
 }
 
 /// How often, and for how long, the target's word held all starts up.
@@ -120,6 +122,13 @@ impl Control {
     pub fn out_of_time(&self) {
         if let Some(duration_ns) = self.budget.duration_ns {
             self.exhaust(Spent::Duration(duration_ns));
+        }
+    }
+
+    /// So many invocations in a row have failed, in order of their ends; with too many, the run drains.
+    pub fn failed_in_a_row(&self, count: u64) {
+        if let Some(most) = self.budget.failures_in_a_row.filter(|most| count >= *most) {
+            self.exhaust(Spent::FailuresInARow(most));
         }
     }
 

@@ -1,21 +1,21 @@
 //! One conversation: its turns strictly one after another, each an invocation or none.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, Response};
 
 use super::control::Phase;
+use super::in_flight::InFlight;
 use super::message::Message;
 use super::worker::Shared;
-use crate::agent::{Envelope, EventKind, event_type};
 use crate::client::{Ask, Seen, Slot};
 use crate::metrics::certificate::BUDGET_HELD;
-use crate::metrics::tracker::{Arrival, Start};
+use crate::metrics::tracker::Start;
 use crate::metrics::{Conduct, Outcome, Record};
 use crate::profile::Planned;
-use crate::runfile::events::Event;
-use crate::units::NS_PER_S;
+use crate::units::{NS_PER_S, ns};
 
 /// How long status 429 without a `Retry-After` holds starts up, in nanoseconds.
 const HOLD_NS: u64 = NS_PER_S;
@@ -31,6 +31,15 @@ pub(super) enum First {
     At { intended_ns: u64, admitted_ns: Option<u64> },
 }
 
+/// A slot that is free again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Freed {
+    /// Since when, in nanoseconds.
+    pub(super) at_ns: u64,
+    /// The last invocation got no answer at all.
+    pub(super) got_no_answer: bool,
+}
+
 /// One start that is due.
 struct Due {
     intended_ns: u64,
@@ -40,17 +49,17 @@ struct Due {
 }
 
 impl Shared {
-    /// The turns of one conversation; says when the slot became free, or nothing when the run has stopped.
+    /// The turns of one conversation; gives the slot back, or nothing when the run has stopped.
     pub(super) async fn conversation(
         &self,
         slot: &mut Slot,
         conversation: u64,
         first: First,
         stop_ns: Option<u64>,
-    ) -> Option<u64> {
+    ) -> Option<Freed> {
         let plan = &self.worker.plan;
         let place = plan.conversation(conversation);
-        let (mut task_id, mut resumed) = (None, false);
+        let (mut task_id, mut resumed, mut got_no_answer) = (None, false, false);
         let mut free_ns = match first {
             First::When { free_ns } => free_ns,
             First::At { intended_ns, .. } => intended_ns,
@@ -75,6 +84,7 @@ impl Shared {
             let record = self.invocation(slot, &planned, due).await;
             free_ns = record.stamps.finished_ns.unwrap_or(record.stamps.last_known_ns);
             resumed = !record.outcome.is_completed();
+            got_no_answer = record.got_no_answer();
             task_id.clone_from(&record.task_id);
             let goes_on = !resumed || plan.goes_on() && turn + 1 < place.turns && record.outcome != Outcome::Cut;
             if !goes_on && is_left(&record) {
@@ -86,7 +96,7 @@ impl Shared {
                 break;
             }
         }
-        Some(free_ns)
+        Some(Freed { at_ns: free_ns, got_no_answer })
     }
 
     /// Waits for an intended start; gives it back when it may still be made then.
@@ -163,48 +173,28 @@ impl Shared {
             intended_ns: due.intended_ns,
             started_ns: worker.clock.now(),
         };
-        self.count(|progress| {
-            progress.started += 1;
-            progress.in_flight += 1;
-        });
         let ask =
             Ask { variant_at: planned.variant_at, prompt: &planned.prompt, read_bytes_per_s: planned.read_bytes_per_s };
-        let interruption = self.interruption(start.started_ns, planned.hang_up_ns);
-        let mut events = Events {
-            shared: self,
-            plan_index: start.plan_index,
-            seen: 0,
-            variant: Arc::clone(&start.variant),
-            scenario: Arc::clone(&planned.scenario),
-            warmup: start.warmup,
-            held: None,
-        };
-        let mut watch = |seen: Seen<'_>| events.see(&seen);
-        let (mut record, gaps_ns) = slot.invoke(start, ask, self.take_buffer(), interruption, &mut watch).await;
-        events.end();
-        record.scenario = Arc::clone(&planned.scenario);
-        record.conduct = Conduct {
+        let conduct = Conduct {
             admitted_ns: due.admitted_ns,
             hang_up_ns: planned.hang_up_ns,
             read_bytes_per_s: planned.read_bytes_per_s,
             resumed: due.resumed,
         };
-        self.ended(&record, gaps_ns);
+        let interruption = self.interruption(start.started_ns, planned.hang_up_ns);
+        let mut in_flight = InFlight::new(self, start.clone(), Arc::clone(&planned.scenario), conduct);
+        let mut watch = |seen: Seen<'_>| in_flight.see(&seen);
+        let (mut record, gaps_ns) = slot.invoke(start, ask, self.take_buffer(), interruption, &mut watch).await;
+        in_flight.end(&mut record, gaps_ns);
         record
     }
 
-    /// Counts the end of an invocation; one that could not be made after all was not even started.
-    fn ended(&self, record: &Record, gaps_ns: Vec<u64>) {
-        let taken_ns = record.stamps.started_ns.map(|started_ns| self.worker.clock.now().saturating_sub(started_ns));
-        self.count(|progress| {
-            progress.in_flight -= 1;
-            progress.in_flight_ns += taken_ns.unwrap_or_default();
-            progress.started -= u64::from(taken_ns.is_none());
-        });
-        if taken_ns.is_some() {
-            self.recorder.borrow_mut().finished(record, &gaps_ns);
+    /// Status 429 is a brake, where the budget says so.
+    pub(super) fn heed(&self, answer: &Response<()>) {
+        if answer.status().as_u16() == 429 {
+            let (now_ns, origin_unix_ns) = (self.worker.clock.now(), self.worker.clock.wall_unix_ns());
+            self.worker.control.hold(now_ns, retry_after_ns(answer.headers(), origin_unix_ns + now_ns));
         }
-        self.give_buffer(gaps_ns);
     }
 
     /// What ends an invocation from outside: the end of the run's drain, or of the user's patience.
@@ -242,94 +232,49 @@ fn is_left(record: &Record) -> bool {
         )
 }
 
-/// The events of one running invocation, as the worker counts them.
-struct Events<'a> {
-    shared: &'a Shared,
-    plan_index: u64,
-    /// Events so far.
-    seen: u64,
-    variant: Arc<str>,
-    scenario: Arc<str>,
-    warmup: bool,
-    /// The latest event: only what follows shows whether it was the last of its read.
-    held: Option<Arrival>,
-}
-
-impl Events<'_> {
-    fn see(&mut self, seen: &Seen<'_>) {
-        match seen {
-            Seen::Bytes(_, data) => self.shared.count(|progress| progress.body_bytes += data.len() as u64),
-            Seen::Event(arrival, envelope, payload) => {
-                self.shared.count(|progress| {
-                    progress.events += 1;
-                    progress.user_stamped += u64::from(!arrival.kernel);
-                });
-                if let Some(sheet) = &self.shared.sheet {
-                    sheet.borrow_mut().write(&self.row(arrival, envelope, payload));
-                }
-                self.seen += 1;
-                if let Some(before) = self.held.replace(*arrival) {
-                    self.record(&before, before.read != arrival.read);
-                }
-            }
-            Seen::Head(answer) if answer.status().as_u16() == 429 => {
-                let worker = &self.shared.worker;
-                worker.control.hold(worker.clock.now(), retry_after_ns(answer.headers()));
-            }
-            Seen::Head(_) => {}
+/// What a `Retry-After` says (RFC 9110 §10.2.3), in nanoseconds: a number of seconds, or a date, which counts from the
+/// answer's own `Date`, so that the two clocks need not agree, and else from `now_unix_ns`.
+fn retry_after_ns(headers: &HeaderMap, now_unix_ns: u64) -> u64 {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let told = text(RETRY_AFTER).and_then(|after| match after.parse::<u64>() {
+        Ok(seconds) => Some(seconds.saturating_mul(NS_PER_S)),
+        Err(_) => {
+            let now = text(DATE).and_then(date).unwrap_or(UNIX_EPOCH + Duration::from_nanos(now_unix_ns));
+            // What has passed already asks for no more time.
+            Some(ns(date(after)?.duration_since(now).unwrap_or_default()))
         }
-    }
-
-    fn row<'e>(&self, arrival: &Arrival, envelope: &Envelope<'_>, payload: &'e [u8]) -> Event<'e> {
-        let text_bytes = if envelope.kind == EventKind::Chunk { envelope.chunk_text_bytes() } else { None };
-        Event {
-            plan_index: self.plan_index,
-            event_index: self.seen,
-            kind: event_type(payload).unwrap_or_default(),
-            earliest_ns: arrival.earliest_ns,
-            arrival_ns: arrival.arrival_ns,
-            handled_ns: arrival.handled_ns,
-            read: arrival.read,
-            bytes: payload.len() as u64,
-            text_bytes: text_bytes.unwrap_or(0) as u64,
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(last) = self.held.take() {
-            self.record(&last, true);
-        }
-    }
-
-    /// The kernel's stamp is that of the read's last segment: for the events before, it is the latest possible.
-    fn record(&self, arrival: &Arrival, last_of_read: bool) {
-        let exact = arrival.kernel && last_of_read && !arrival.followed;
-        let mapping_ns = if arrival.kernel { self.shared.stamper.mapping_error_ns() } else { 0 };
-        let span_ns = if exact { 0 } else { arrival.arrival_ns.saturating_sub(arrival.earliest_ns) };
-        let lag_ns = arrival.handled_ns.saturating_sub(arrival.arrival_ns);
-        let of = (&self.variant, &self.scenario);
-        self.shared.recorder.borrow_mut().event(of, self.warmup, lag_ns, mapping_ns + span_ns);
-    }
-}
-
-/// What a `Retry-After` in seconds says (RFC 9110 §10.2.3), in nanoseconds; a date is not read, and counts as none.
-fn retry_after_ns(headers: &HeaderMap) -> u64 {
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    seconds.map_or(HOLD_NS, |seconds| seconds.saturating_mul(NS_PER_S)).min(HOLD_MAX_NS)
+    });
+    told.unwrap_or(HOLD_NS).min(HOLD_MAX_NS)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+
+    /// 31 December 1999, 23:59:00 GMT.
+    const NOW_NS: u64 = 946_684_740 * NS_PER_S;
+
+    fn told(headers: &[(HeaderName, &str)]) -> u64 {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().expect("a header")));
+        retry_after_ns(&HeaderMap::from_iter(headers), NOW_NS) / NS_PER_S
+    }
 
     #[test]
     fn a_retry_after_is_heeded_within_bounds() {
-        let told = |value: &str| {
-            let headers = [(RETRY_AFTER, value.parse().expect("a header"))];
-            retry_after_ns(&HeaderMap::from_iter(headers)) / NS_PER_S
-        };
-        assert_eq!([told("0"), told("30"), told(" 7 "), told("999999999999")], [0, 30, 7, 600]);
-        assert_eq!(told("Fri, 31 Dec 1999 23:59:59 GMT"), 1);
-        assert_eq!(retry_after_ns(&HeaderMap::new()), HOLD_NS);
+        let seconds = ["0", "30", " 7 ", "999999999999", "soon"].map(|value| told(&[(RETRY_AFTER, value)]));
+        assert_eq!(seconds, [0, 30, 7, 600, 1]);
+        assert_eq!(told(&[]), 1);
+    }
+
+    #[test]
+    fn a_date_counts_from_the_servers_own_and_else_from_ours() {
+        let after = (RETRY_AFTER, "Fri, 31 Dec 1999 23:59:59 GMT");
+        assert_eq!(told(std::slice::from_ref(&after)), 59);
+        assert_eq!(told(&[after.clone(), (DATE, "Fri, 31 Dec 1999 23:59:54 GMT")]), 5);
+        assert_eq!(told(&[after, (DATE, "Sat, 01 Jan 2000 00:00:10 GMT")]), 0);
+        assert_eq!(told(&[(RETRY_AFTER, "Sat, 01 Jan 2000 10:00:00 GMT")]), 600);
     }
 }

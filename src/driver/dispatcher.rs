@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use super::control::{Control, Holds, Phase, Spent};
 use super::crew::Crew;
 use super::machine::{self, CpuShares, CpuTicks};
-use super::message::{Message, Progress};
+use super::message::{LastWord, Message, Progress};
 use super::seconds::{Closed, Seconds};
 use super::seen::Seen;
 use super::window::Window;
@@ -91,8 +91,10 @@ pub struct Ended {
     pub tasks_left: u64,
     /// Of those, the ones whose id had not come.
     pub tasks_unnamed: u64,
-    /// Workers that died; their invocations in flight have no row, or one as not started.
+    /// Workers that died; what they had in flight is cut.
     pub lost_workers: u32,
+    /// What the first of them died of.
+    pub lost_why: Option<String>,
 }
 
 /// Owns a run while it goes on.
@@ -102,13 +104,15 @@ pub struct Dispatcher<'a> {
     window: Window,
     clock: Clock,
     bundle: &'a mut Bundle,
-    workers: usize,
+    /// Workers that have not ended in order.
+    owing: u32,
+    /// What the first one died of.
+    lost_why: Option<String>,
     seen: Seen,
     seconds: Seconds,
     latest: BTreeMap<u32, Progress>,
     gap_groups: BTreeMap<GapGroup, Histogram>,
     stamps: Figures,
-    done: usize,
     ticks: Option<CpuTicks>,
     live: Live,
     stopped: Option<Stop>,
@@ -117,6 +121,8 @@ pub struct Dispatcher<'a> {
     objectives: Vec<Objective>,
     windows: Windows,
     aborted: Option<Aborted>,
+    /// Invocations that failed since one last completed.
+    failed_in_a_row: u64,
     left: Option<UnboundedSender<String>>,
     tasks_left: u64,
     tasks_unnamed: u64,
@@ -130,9 +136,6 @@ impl std::fmt::Debug for Dispatcher<'_> {
 
 impl<'a> Dispatcher<'a> {
     /// The dispatcher of a crew, whose bundle is open.
-    ///
-    /// # Panics
-    /// Never: a machine has fewer threads than an index has bits.
     pub fn new(crew: &Crew, bundle: &'a mut Bundle) -> Self {
         Self {
             plan: Arc::clone(&crew.plan),
@@ -140,13 +143,13 @@ impl<'a> Dispatcher<'a> {
             window: crew.window,
             clock: crew.clock,
             bundle,
-            workers: usize::try_from(crew.workers).expect("workers are few"),
+            owing: crew.workers,
+            lost_why: None,
             seen: Seen::default(),
-            seconds: Seconds::new(),
+            seconds: Seconds::new(crew.workers),
             latest: BTreeMap::new(),
             gap_groups: BTreeMap::new(),
             stamps: Figures::default(),
-            done: 0,
             ticks: machine::cpu_ticks(),
             live: Live::default(),
             stopped: None,
@@ -154,6 +157,7 @@ impl<'a> Dispatcher<'a> {
             objectives: Vec::new(),
             windows: Windows::default(),
             aborted: None,
+            failed_in_a_row: 0,
             left: None,
             tasks_left: 0,
             tasks_unnamed: 0,
@@ -175,7 +179,7 @@ impl<'a> Dispatcher<'a> {
         self
     }
 
-    /// Serves the workers until all have ended; `watch` is shown how far the run is a few times a second.
+    /// Serves the workers until none is left; `watch` is shown how far the run is a few times a second.
     ///
     /// The first request to stop ends the starts and lets what is in flight drain; the second one cuts it.
     ///
@@ -189,7 +193,7 @@ impl<'a> Dispatcher<'a> {
     ) -> Result<Ended, Error> {
         let mut failure = None;
         let mut listening = true;
-        while self.done < self.workers {
+        loop {
             let message = tokio::select! {
                 biased;
                 stop = stops.recv(), if listening => {
@@ -199,7 +203,7 @@ impl<'a> Dispatcher<'a> {
                 }
                 message = inbox.recv() => message,
             };
-            // All senders are gone: a worker died without a word.
+            // All senders are gone, and with them all that could still be in flight.
             let Some(message) = message else { break };
             let told = matches!(message, Message::Tick(..) | Message::Second(..));
             if let Err(error) = self.take(message) {
@@ -248,20 +252,35 @@ impl<'a> Dispatcher<'a> {
                 self.close_seconds()
             }
             Message::Done(worker, last) => {
-                self.done += 1;
-                self.latest.insert(worker, last.progress);
-                self.seconds.last_report(self.clock.now(), worker, last.progress, last.parts);
-                for (group, gaps) in last.gap_groups {
-                    self.gap_groups.entry(group).or_default().merge(&gaps);
-                }
-                self.stamps.merge(&last.stamps);
-                self.close_seconds()
+                self.owing -= 1;
+                self.last_word(worker, *last)
+            }
+            Message::Died(worker, why, last) => {
+                // The load is no longer what was asked for: going on would cost, and show nothing.
+                self.lost_why.get_or_insert(why);
+                self.stopped_ns.get_or_insert(self.clock.now());
+                self.control.advance(Phase::Draining);
+                self.last_word(worker, *last)
             }
         }
     }
 
+    fn last_word(&mut self, worker: u32, last: LastWord) -> Result<(), Error> {
+        self.latest.insert(worker, last.progress);
+        self.seconds.last_report(self.clock.now(), worker, last.progress, last.parts);
+        for (group, gaps) in last.gap_groups {
+            self.gap_groups.entry(group).or_default().merge(&gaps);
+        }
+        self.stamps.merge(&last.stamps);
+        self.close_seconds()
+    }
+
     fn finished(&mut self, record: &Record) -> Result<(), Error> {
         self.live.ledger.count(record.outcome);
+        if record.outcome.was_started() && !record.outcome.censors() {
+            self.failed_in_a_row = if record.outcome.is_completed() { 0 } else { self.failed_in_a_row + 1 };
+            self.control.failed_in_a_row(self.failed_in_a_row);
+        }
         if self.plan.planned().is_some() {
             let first = self.seen.insert(record.plan_index);
             debug_assert!(first, "plan index {} ended twice", record.plan_index);
@@ -270,7 +289,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn close_seconds(&mut self) -> Result<(), Error> {
-        while let Some(closed) = self.seconds.close(self.workers - self.done) {
+        while let Some(closed) = self.seconds.close() {
             self.write(&closed)?;
         }
         Ok(())
@@ -289,7 +308,7 @@ impl<'a> Dispatcher<'a> {
     /// Lets what is in flight drain, unless the run is on its way to its end anyway.
     fn abort(&mut self, objective: String) {
         let at_ns = self.clock.now();
-        if self.control.phase() == Phase::Running && at_ns < self.window.end_ns() && self.done < self.workers {
+        if self.control.phase() == Phase::Running && at_ns < self.window.end_ns() && self.owing > 0 {
             self.aborted = Some(Aborted { objective, at_ns });
             self.stopped_ns.get_or_insert(at_ns);
             self.control.advance(Phase::Draining);
@@ -330,7 +349,8 @@ impl<'a> Dispatcher<'a> {
             progress: Progress::sum(self.latest.values()),
             ledger: self.live.ledger,
             end_ns,
-            lost_workers: u32::try_from(self.workers - self.done).expect("workers are counted in 32 bits"),
+            lost_workers: self.owing,
+            lost_why: self.lost_why,
         })
     }
 

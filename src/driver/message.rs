@@ -22,6 +22,10 @@ pub struct Progress {
     pub body_bytes: u64,
     /// Time in flight of the invocations that have ended, in nanoseconds.
     pub in_flight_ns: u64,
+    /// Starts of a closed load that were put off because the ones before them got no answer.
+    pub put_off: u64,
+    /// For how long, all together, in nanoseconds.
+    pub put_off_ns: u64,
     /// CPU time of the worker's thread, in nanoseconds; 0 where the system does not tell.
     pub cpu_ns: u64,
 }
@@ -36,6 +40,8 @@ impl Progress {
             user_stamped: sum.user_stamped + one.user_stamped,
             body_bytes: sum.body_bytes + one.body_bytes,
             in_flight_ns: sum.in_flight_ns + one.in_flight_ns,
+            put_off: sum.put_off + one.put_off,
+            put_off_ns: sum.put_off_ns + one.put_off_ns,
             cpu_ns: sum.cpu_ns + one.cpu_ns,
         })
     }
@@ -54,6 +60,8 @@ pub enum Message {
     Second(u32, u64, Progress, Parts),
     /// The worker has ended in order.
     Done(u32, Box<LastWord>),
+    /// The worker died; with the cause in words.
+    Died(u32, String, Box<LastWord>),
 }
 
 /// What a worker leaves behind.

@@ -7,6 +7,7 @@ pub mod control;
 mod conversation;
 pub mod crew;
 pub mod dispatcher;
+mod in_flight;
 pub mod machine;
 pub mod message;
 mod open;

@@ -2,6 +2,8 @@
 //!
 //! A start that is late, or that had to wait for a place, is timed from its instant and moves none of those after it.
 
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,6 +31,18 @@ enum Entry {
     Stopped,
 }
 
+/// Waits for `step`; meanwhile sees conversations to their end, so that one that dies does so at once.
+async fn see_off<T>(open: &mut JoinSet<()>, step: impl Future<Output = T>) -> T {
+    let mut step = pin!(step);
+    loop {
+        tokio::select! {
+            biased;
+            done = step.as_mut() => return done,
+            Some(ended) = open.join_next() => pass_on(ended),
+        }
+    }
+}
+
 impl Shared {
     /// Starts the worker's share of the conversations, and sees them to their end.
     pub(super) async fn arrivals(self: Rc<Self>, workers: u32, overflow: Overflow) {
@@ -39,7 +53,7 @@ impl Shared {
         let mut in_a_row = 0;
         for (conversation, at_ns) in starts.by_ref() {
             let intended_ns = self.worker.window.start_ns.saturating_add(at_ns);
-            if !self.wait_for(intended_ns, &mut in_a_row).await {
+            if !see_off(&mut open, self.wait_for(intended_ns, &mut in_a_row)).await {
                 break;
             }
             match self.entry(overflow).await {

@@ -1,6 +1,6 @@
 //! The seconds of a run: what the workers report of each, put together once all have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::machine::{self, CpuTicks};
 use super::message::Progress;
@@ -24,43 +24,45 @@ pub struct Closed {
 pub struct Seconds {
     open: BTreeMap<u64, Open>,
     next: u64,
+    /// The workers that have not ended.
+    running: BTreeSet<u32>,
     workers: BTreeMap<u32, Progress>,
     ticks: Option<CpuTicks>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
-    reports: usize,
     workers: BTreeMap<u32, Progress>,
     parts: Parts,
 }
 
 impl Seconds {
-    /// A run that begins now.
+    /// A run of so many workers that begins now.
     #[must_use]
-    pub fn new() -> Self {
-        Self { ticks: machine::cpu_ticks(), ..Self::default() }
+    pub fn new(workers: u32) -> Self {
+        Self { ticks: machine::cpu_ticks(), running: (0..workers).collect(), ..Self::default() }
     }
 
     /// A worker's report of a whole second.
     pub fn report(&mut self, second: u64, worker: u32, progress: Progress, parts: Parts) {
         let open = self.open.entry(second).or_default();
-        open.reports += 1;
         open.workers.insert(worker, progress);
         open.parts.merge(parts);
     }
 
     /// What a worker that has ended had not reported yet: it belongs to the second that it ended in.
     pub fn last_report(&mut self, now_ns: u64, worker: u32, progress: Progress, parts: Parts) {
+        self.running.remove(&worker);
         let open = self.open.entry((now_ns / NS_PER_S).max(self.next)).or_default();
         open.workers.insert(worker, progress);
         open.parts.merge(parts);
     }
 
-    /// The next second that each of `running` workers has reported; none when one is still missing.
-    pub fn close(&mut self, running: usize) -> Option<Closed> {
+    /// The next second that every worker has reported that has not ended; none when one is still missing.
+    pub fn close(&mut self) -> Option<Closed> {
         let (&second, open) = self.open.first_key_value()?;
-        let whole = running > 0 && open.reports >= running;
+        let reported = |worker: &u32| open.workers.contains_key(worker);
+        let whole = !self.running.is_empty() && self.running.iter().all(reported);
         if whole { self.close_next(second) } else { None }
     }
 
@@ -119,25 +121,35 @@ mod tests {
 
     #[test]
     fn a_second_is_whole_when_every_running_worker_has_reported_it() {
-        let mut seconds = Seconds::new();
+        let mut seconds = Seconds::new(2);
         seconds.report(0, 0, progress(5, 2), Parts::default());
-        assert!(seconds.close(2).is_none());
+        assert!(seconds.close().is_none());
         seconds.report(1, 0, progress(9, 1), Parts::default());
         seconds.report(0, 1, progress(4, 4), Parts::default());
-        let first = seconds.close(2).expect("both have reported");
+        let first = seconds.close().expect("both have reported");
         assert_eq!((first.interval.second, first.interval.started, first.interval.in_flight), (0, 9, 6));
-        assert!(seconds.close(2).is_none());
+        assert!(seconds.close().is_none());
         seconds.last_report(1_200_000_000, 1, progress(6, 0), Parts::default());
-        let second = seconds.close(1).expect("the other one has ended");
+        let second = seconds.close().expect("the other one has ended");
         assert_eq!((second.interval.second, second.interval.started, second.interval.in_flight), (1, 6, 1));
     }
 
     #[test]
+    fn a_second_waits_for_whoever_runs_even_when_one_that_reported_it_has_ended() {
+        let mut seconds = Seconds::new(2);
+        seconds.report(0, 1, progress(4, 4), Parts::default());
+        seconds.last_report(1_000_000_001, 1, progress(4, 0), Parts::default());
+        assert!(seconds.close().is_none(), "worker 0 has not reported it");
+        seconds.report(0, 0, progress(5, 2), Parts::default());
+        assert_eq!(seconds.close().expect("now it has").interval.started, 9);
+    }
+
+    #[test]
     fn at_the_end_nothing_is_left() {
-        let mut seconds = Seconds::new();
+        let mut seconds = Seconds::new(1);
         seconds.report(3, 0, progress(1, 1), Parts::default());
         seconds.last_report(4_000_000_000, 0, progress(2, 0), Parts::default());
-        assert!(seconds.close(0).is_none());
+        assert!(seconds.close().is_none());
         let closed: Vec<_> = std::iter::from_fn(|| seconds.close_any()).map(|closed| closed.interval.started).collect();
         assert_eq!(closed, [1, 1]);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,14 +13,20 @@ use tokio::task::LocalSet;
 use super::{Control, Crew, Dispatcher, Ended, Stop, Window};
 use crate::client::{Base, Client, Dialer, Template};
 use crate::clock::Clock;
+use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::{Metric, Outcome, PartTimes, Record, Series, Verdict, Warning};
 use crate::mock::{self, Agent, Logs};
 use crate::profile::script::FaultKind;
 use crate::profile::{Plan, Profile};
+use crate::runfile::network::Sockets;
 use crate::runfile::readback::{self, Readback};
-use crate::runfile::run::{self, Build, Machine, VERSION};
+use crate::runfile::run::{self, Build, Harness, LeftTasks, Machine, Stamps, VERSION};
+use crate::runfile::verify::verify;
 use crate::runfile::{Bundle, Run, Status, invocations};
 use crate::units::NS_PER_MS;
+
+mod lost_worker;
+mod target_gone;
 
 const SECOND: u64 = 1_000 * NS_PER_MS;
 
@@ -34,6 +40,7 @@ pub(super) struct Simulated {
     /// The mock's own log: plan index, type of event, and when it was handed over, in nanoseconds.
     truth: Vec<(u64, String, u64)>,
     bundle: std::path::PathBuf,
+    manifest: Run,
     _folder: TempDir,
 }
 
@@ -46,6 +53,51 @@ impl Simulated {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|row| row.plan_index);
         rows.iter().map(|row| row.outcome.to_string()).collect()
+    }
+
+    /// The bundle summed up together with what the workers counted, and where it contradicts itself then.
+    pub(super) fn verified(&self) -> (Readback, Vec<String>) {
+        let mut run = Run { harness: Some(harness(&self.ended)), ..self.manifest.clone() };
+        run.adopt(readback::sum_up(&self.bundle, &run).expect("the bundle is whole"));
+        let found = verify(&self.bundle, &run).expect("the bundle is whole");
+        let readback = readback::sum_up(&self.bundle, &run).expect("the bundle is whole");
+        (readback, found.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// What the workers counted, as far as rows are held against it.
+fn harness(ended: &Ended) -> Harness {
+    Harness {
+        end_ns: ended.end_ns,
+        planned: ended.ledger.planned,
+        started: ended.progress.started,
+        events: ended.progress.events,
+        body_bytes: ended.progress.body_bytes,
+        in_flight_ns: ended.progress.in_flight_ns,
+        cpu_ns: 0,
+        worker_cpu: Vec::new(),
+        machine_cpu: None,
+        steal: None,
+        lost_workers: ended.lost_workers,
+        lost_why: ended.lost_why.clone(),
+        budget_spent: None,
+        aborted: None,
+        holds: ended.holds.count,
+        held_ns: ended.holds.held_ns,
+        sockets: Sockets::default(),
+        put_off: ended.progress.put_off,
+        put_off_ns: ended.progress.put_off_ns,
+        tasks: LeftTasks::default(),
+        stamps: Stamps {
+            clock: ArrivalClock::User,
+            kernel_reads: 0,
+            user_reads: 0,
+            moved: 0,
+            moved_ns_max: 0,
+            in_doubt: 0,
+            mapping_error_ns_max: 0,
+            wall_steps: 0,
+        },
     }
 }
 
@@ -61,13 +113,23 @@ pub(super) fn parse(profile: &str) -> Profile {
     Profile::parse_with("sim.toml", profile, Vec::new(), read).expect("the test's profile is valid")
 }
 
+/// What happens to each connection that is asked for, by its number from 0.
+pub(super) type Dial = Arc<dyn Fn(u64) -> std::io::Result<()> + Send + Sync>;
+
 /// Runs a profile against its own `[mock]` in virtual time; `stops` are requests to end, at milliseconds of the run.
 pub(super) fn simulate(profile: &str, workers: u32, stops: &[u64]) -> Simulated {
-    simulate_with(profile, workers, stops, usize::MAX)
+    simulate_over(profile, workers, stops, Arc::new(|_| Ok(())))
 }
 
 /// The same on a machine that has ports for so many connections.
-fn simulate_with(profile: &str, workers: u32, stops: &[u64], ports: usize) -> Simulated {
+fn simulate_with(profile: &str, workers: u32, stops: &[u64], ports: u64) -> Simulated {
+    let none_left = || std::io::Error::from_raw_os_error(nix::libc::EADDRNOTAVAIL);
+    let dial = move |dialed| if dialed < ports { Ok(()) } else { Err(none_left()) };
+    simulate_over(profile, workers, stops, Arc::new(dial))
+}
+
+/// The same, over connections that may fail.
+pub(super) fn simulate_over(profile: &str, workers: u32, stops: &[u64], dial: Dial) -> Simulated {
     let profile = parse(profile);
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
@@ -76,7 +138,7 @@ fn simulate_with(profile: &str, workers: u32, stops: &[u64], ports: usize) -> Si
     let mut bundle = Bundle::create(folder.path(), "run", &manifest).expect("the folder is writable");
     let truth_path = folder.path().join("truth.csv");
     let truth = Logs::default().truth(Box::new(std::fs::File::create(&truth_path).expect("the folder is writable")));
-    let loaded = LocalSet::new().block_on(&runtime, load(&profile, (workers, ports), stops, &mut bundle, truth));
+    let loaded = LocalSet::new().block_on(&runtime, load(&profile, workers, stops, &mut bundle, (truth, dial)));
     let (ended, left, clock) = loaded;
     manifest.origin_unix_ns = clock.wall_unix_ns();
     let mut rows = Vec::new();
@@ -90,7 +152,7 @@ fn simulate_with(profile: &str, workers: u32, stops: &[u64], ports: usize) -> Si
     assert!(ended.ledger.adds_up());
     assert_eq!(ended.ledger.planned, rows.len() as u64, "every planned start has a row");
     let bundle = bundle.folder().to_owned();
-    Simulated { ended, rows, readback, left, truth: truth_of(&truth_path), bundle, _folder: folder }
+    Simulated { ended, rows, readback, left, truth: truth_of(&truth_path), bundle, manifest, _folder: folder }
 }
 
 fn truth_of(path: &Path) -> Vec<(u64, String, u64)> {
@@ -104,10 +166,10 @@ fn truth_of(path: &Path) -> Vec<(u64, String, u64)> {
 
 async fn load(
     profile: &Profile,
-    (workers, ports): (u32, usize),
+    workers: u32,
     stops: &[u64],
     bundle: &mut Bundle,
-    truth: Logs,
+    (truth, dial): (Logs, Dial),
 ) -> (Ended, Vec<String>, Clock) {
     let clock = Clock::start();
     let agent = Agent::logging(profile.mock.clone(), profile.seed, clock, truth);
@@ -118,11 +180,9 @@ async fn load(
             tokio::task::spawn_local(mock::serve_pipe(pipe, Arc::clone(&agent)));
         }
     });
-    let made = AtomicUsize::new(0);
+    let dialed = AtomicU64::new(0);
     let pipe = move || {
-        if made.fetch_add(1, Ordering::Relaxed) >= ports {
-            return Err(std::io::Error::from_raw_os_error(nix::libc::EADDRNOTAVAIL));
-        }
+        dial(dialed.fetch_add(1, Ordering::Relaxed))?;
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         give.send(theirs).map_err(std::io::Error::other)?;
         Ok(ours)

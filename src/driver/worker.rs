@@ -103,25 +103,23 @@ impl Worker {
             spare: RefCell::default(),
             idle: RefCell::default(),
         });
-        let mut helpers = JoinSet::new();
-        helpers.spawn_local(Rc::clone(&shared).tick());
-        helpers.spawn_local(Rc::clone(&shared).stop());
-        if shared.worker.clock.monotonic_ns().is_some() {
-            helpers.spawn_local(look_often(shared.worker.clock));
+        let cause = Rc::clone(&shared).work().await;
+        // What was aborted ends when the loop comes to it.
+        while Rc::strong_count(&shared) > 1 {
+            tokio::task::yield_now().await;
         }
-        match shared.worker.share.clone() {
-            Share::Slots { numbers, of } => Rc::clone(&shared).slots(&numbers, of).await,
-            Share::Arrivals { workers, overflow } => Rc::clone(&shared).arrivals(workers, overflow).await,
-        }
-        helpers.shutdown().await;
+        let index = shared.worker.index;
         let mut recorder = shared.recorder.take();
         let (progress, parts, stamps) = (shared.progress(), recorder.take(), shared.stamper.figures());
-        let last = LastWord { progress, parts, gap_groups: recorder.into_gap_groups(), stamps };
-        shared.send(Message::Done(shared.worker.index, Box::new(last)));
+        let last = Box::new(LastWord { progress, parts, gap_groups: recorder.into_gap_groups(), stamps });
+        shared.send(match cause {
+            None => Message::Done(index, last),
+            Some(cause) => Message::Died(index, cause, last),
+        });
     }
 }
 
-/// A conversation that panicked takes its worker with it, which is counted as lost.
+/// A conversation that panicked takes its worker with it.
 pub(super) fn pass_on(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -138,6 +136,13 @@ async fn look_often(clock: Clock) {
     }
 }
 
+/// What a task that did not end in order died of.
+fn cause(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else { return "cancelled".to_owned() };
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".to_owned())
+}
+
 impl Shared {
     /// A place for a conversation of an open load: the one that was used last, or a new one.
     pub(super) fn take_slot(&self) -> Slot {
@@ -146,6 +151,34 @@ impl Shared {
 
     pub(super) fn give_slot(&self, slot: Slot) {
         self.idle.borrow_mut().push(slot);
+    }
+
+    /// Carries the worker's share to its end; says what it died of, if it did.
+    async fn work(self: Rc<Self>) -> Option<String> {
+        let mut tasks = JoinSet::new();
+        let load = tasks.spawn_local(Rc::clone(&self).load()).id();
+        tasks.spawn_local(Rc::clone(&self).tick());
+        tasks.spawn_local(Rc::clone(&self).stop());
+        if self.worker.clock.monotonic_ns().is_some() {
+            tasks.spawn_local(look_often(self.worker.clock));
+        }
+        let cause = loop {
+            match tasks.join_next_with_id().await? {
+                Ok((id, ())) if id == load => break None,
+                // The one that cuts at the drain's end has nothing more to do.
+                Ok(_) => {}
+                Err(error) => break Some(cause(error)),
+            }
+        };
+        tasks.shutdown().await;
+        cause
+    }
+
+    async fn load(self: Rc<Self>) {
+        match self.worker.share.clone() {
+            Share::Slots { numbers, of } => self.slots(&numbers, of).await,
+            Share::Arrivals { workers, overflow } => self.arrivals(workers, overflow).await,
+        }
     }
 
     /// Tells the dispatcher how far the worker is, and hands over each second when it is over.

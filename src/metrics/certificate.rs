@@ -29,6 +29,8 @@ pub const CLIENT_LATE: &str = "its instant came, but the client did not get to i
 pub const NO_SOCKET: &str = "this machine had no port or descriptor left for its connection";
 /// The same: the budget, which is no shortcoming of anybody's.
 pub const BUDGET_HELD: &str = "the budget held it up until the run ended";
+/// Why an invocation was cut that no drain cut.
+pub const WORKER_DIED: &str = "its worker died; what it had seen of it is lost";
 
 /// Which clock an event's time is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +93,9 @@ pub struct SelfError {
     pub steal: Option<f64>,
     /// Whether every planned start has exactly one end, and the rows are what the workers counted.
     pub ledger_holds: bool,
+    /// Workers that died.
+    #[serde(default)]
+    pub lost_workers: u32,
 }
 
 /// The verdict on a run, with what it rests on.
@@ -143,6 +148,11 @@ pub enum Reason {
         ports_left: Option<u64>,
         /// Descriptors that were left then.
         descriptors_left: Option<u64>,
+    },
+    /// Workers died.
+    WorkersLost {
+        /// How many.
+        count: u32,
     },
     /// The ledger does not add up.
     LedgerBroken,
@@ -199,6 +209,10 @@ impl Certificate {
                 by_limit: measured.missed_by_limit,
                 by_client: measured.missed_by_client,
             });
+        }
+        if measured.lost_workers > 0 {
+            verdict = Verdict::Invalid;
+            reasons.push(Reason::WorkersLost { count: measured.lost_workers });
         }
         if !measured.ledger_holds {
             verdict = Verdict::Invalid;
@@ -281,8 +295,13 @@ impl fmt::Display for Reason {
                     left(descriptors_left)
                 )
             }
+            Self::WorkersLost { count } => {
+                write!(out, "{count} of the harness's workers died: the load was not what was asked for")
+            }
             Self::LedgerBroken => write!(out, "the ledger does not add up: please report this"),
-            Self::NothingMeasured => write!(out, "nothing was started, so nothing is known of the harness's own error"),
+            Self::NothingMeasured => {
+                write!(out, "no start was measured, so nothing is known of the harness's own error")
+            }
         }
     }
 }
@@ -309,6 +328,7 @@ mod tests {
             machine_cpu: Some(0.4),
             steal: Some(0.0),
             ledger_holds: true,
+            lost_workers: 0,
         }
     }
 
@@ -360,6 +380,7 @@ mod tests {
             missed_by_client: 2,
             missed_by_sockets: 3,
             descriptors_left: None,
+            lost_workers: 1,
             ..good()
         };
         let told: Vec<_> = Certificate::judge(measured).reasons.iter().map(ToString::to_string).collect();
@@ -367,6 +388,7 @@ mod tests {
         start lag p99 is 40.0ms, over 2.50ms (a worker was busy 97 %): lower -c, or add cores
         3 starts found no port or descriptor left on this machine (50.0 % of the plan's were made; at the peak 28000 ports and an unknown number of descriptors were left): lower -c, let connections serve more than one invocation (target.connection), add addresses of this machine with --source, or raise net.ipv4.ip_local_port_range and ulimit -n
         only 50.0 % of the plan's starts were made; 70 met the in-flight limit: raise it, or lower the rate; 2 the client did not get to: lower the rate, or add cores
+        1 of the harness's workers died: the load was not what was asked for
         ");
     }
 }

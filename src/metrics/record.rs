@@ -230,6 +230,14 @@ impl Record {
         stamps.started_ns.map_or(0, |started_ns| end_ns.saturating_sub(started_ns))
     }
 
+    /// Whether no connection came about, or it broke before the answer's head: what a target does that is gone.
+    #[must_use]
+    pub fn got_no_answer(&self) -> bool {
+        use Outcome::{ConnectFailed, NotStarted, Reset, TlsFailed};
+        let broke = matches!(self.outcome, ConnectFailed | TlsFailed | Reset | NotStarted);
+        broke && self.stamps.headers_ns.is_none()
+    }
+
     /// Whether the parts add up to the whole, to the nanosecond, and the parts of the parts to theirs.
     #[must_use]
     pub fn parts_add_up(&self) -> bool {

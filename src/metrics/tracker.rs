@@ -37,6 +37,29 @@ pub struct Start {
     pub started_ns: u64,
 }
 
+impl Start {
+    /// Its record as long as nothing more is known of it.
+    #[must_use]
+    pub fn record(self) -> Record {
+        let stamps = Stamps {
+            intended_ns: self.intended_ns,
+            started_ns: Some(self.started_ns),
+            last_known_ns: self.started_ns,
+            ..Stamps::default()
+        };
+        Record {
+            conversation: self.conversation,
+            turn: self.turn,
+            worker: Some(self.worker),
+            warmup: self.warmup,
+            task_id: self.task_id,
+            outcome: Outcome::Truncated,
+            stamps,
+            ..Record::unstarted(self.plan_index, self.variant, self.intended_ns, 0, Outcome::NotStarted)
+        }
+    }
+}
+
 /// One read that brought body bytes: its number on the connection and its stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
@@ -86,26 +109,16 @@ const _: () = assert!(std::mem::offset_of!(Tracker, labels) + Labeller::TOUCHED_
 impl Tracker {
     /// An invocation that was just taken up; `gaps_ns` is an empty buffer to fill.
     #[must_use]
-    pub fn new(start: Start, watch: Watch, gaps_ns: Vec<u64>) -> Self {
-        let (intended_ns, started_ns) = (start.intended_ns, Some(start.started_ns));
-        let stamps = Stamps { intended_ns, started_ns, ..Stamps::default() };
-        let record = Record {
-            conversation: start.conversation,
-            turn: start.turn,
-            worker: Some(start.worker),
-            warmup: start.warmup,
-            outcome: Outcome::Truncated,
-            stamps,
-            ..Record::unstarted(start.plan_index, start.variant, start.intended_ns, 0, Outcome::NotStarted)
-        };
+    pub fn new(mut start: Start, watch: Watch, gaps_ns: Vec<u64>) -> Self {
+        let (started_ns, task_id) = (start.started_ns, start.task_id.take());
         Self {
-            pulse: Pulse::new(start.started_ns, gaps_ns),
+            pulse: Pulse::new(started_ns, gaps_ns),
             stall_ns: watch.stall_ns,
-            task_id: start.task_id,
+            task_id,
             status: None,
-            labels: Labeller::new(start.started_ns),
+            labels: Labeller::new(started_ns),
+            record: start.record(),
             answer: None,
-            record,
             watch,
         }
     }

@@ -20,6 +20,9 @@ pub enum Warning {
     WorkersLost {
         /// How many.
         count: u32,
+        /// What the first of them died of.
+        #[serde(default)]
+        why: Option<String>,
     },
     /// In flight at the end of the drain.
     Cut {
@@ -91,6 +94,27 @@ pub enum Warning {
         /// When, in nanoseconds since the run's origin.
         at_ns: u64,
     },
+    /// Starts of a closed load that were put off because the ones before them got no answer.
+    PutOff {
+        /// How many.
+        count: u64,
+        /// For how long all together, in nanoseconds.
+        ns: u64,
+    },
+    /// From some instant on nothing completed.
+    TargetGone {
+        /// After the first start, in nanoseconds.
+        after_ns: u64,
+        /// How many failed from then on.
+        failed: u64,
+        /// The outcome that most of them ended in.
+        mostly: String,
+    },
+    /// Everything began in the warm-up, which is left out.
+    AllWarmup {
+        /// How many.
+        count: u64,
+    },
     /// The target's word held all starts up.
     Braked {
         /// Answers with status 429.
@@ -129,6 +153,8 @@ pub enum BudgetPart {
     Invocations(u64),
     /// So long, in nanoseconds.
     DurationNs(u64),
+    /// So many failures in a row.
+    FailuresInARow(u64),
 }
 
 impl fmt::Display for BudgetPart {
@@ -136,6 +162,7 @@ impl fmt::Display for BudgetPart {
         match self {
             Self::Invocations(count) => write!(out, "budget.invocations = {count}"),
             Self::DurationNs(ns) => write!(out, "budget.duration = {}", Human(*ns)),
+            Self::FailuresInARow(count) => write!(out, "budget.failures_in_a_row = {count}"),
         }
     }
 }
@@ -150,10 +177,6 @@ impl fmt::Display for Warning {
             ),
             Self::RowsTruncated => write!(out, "the last row of invocations.csv was cut off and is left out"),
             Self::HistogramsTruncated => write!(out, "the last line of histograms.hlog was cut off and is left out"),
-            Self::WorkersLost { count } => write!(
-                out,
-                "{count} workers died; what they had in flight is not in these numbers: the message above says why"
-            ),
             Self::Cut { count, drain_ns } => write!(
                 out,
                 "{count} invocations were still in flight after the drain of {} and were cut: raise load.drain to see them end",
@@ -217,6 +240,11 @@ impl Warning {
     /// What the run's own limits, and what it left behind, give to know.
     fn fmt_limits(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::WorkersLost { count, why } => write!(
+                out,
+                "{count} of the harness's workers died ({}), which ended the run; what they had in flight was cut: please report this",
+                why.as_deref().unwrap_or("without a word")
+            ),
             Self::HeldUp { count } => write!(
                 out,
                 "{count} starts had to wait for a limit of the run's own (in flight, or the budget's rate or brake): their times from the intended start include that wait, and the load was not fully open"
@@ -228,6 +256,20 @@ impl Warning {
                 out,
                 "the run was stopped {} after its start, when the objective {objective:?} had failed: these are the numbers of what it had done by then",
                 Human(*at_ns)
+            ),
+            Self::PutOff { count, ns } => write!(
+                out,
+                "{count} starts were put off, by {} in all, as the ones before them in their slots got no answer: the load was lower than asked for",
+                Human(*ns)
+            ),
+            Self::TargetGone { after_ns, failed, mostly } => write!(
+                out,
+                "nothing completed after {}: all {failed} invocations that ended later failed, most of them as {mostly}: the target seems to be gone; budget.failures_in_a_row stops such a run",
+                Human(*after_ns)
+            ),
+            Self::AllWarmup { count } => write!(
+                out,
+                "all {count} invocations began in the warm-up, which is left out, so that nothing was measured: raise load.invocations (-n), or set load.warmup = \"0s\""
             ),
             Self::Braked { count, held_ns } => write!(
                 out,
@@ -257,29 +299,39 @@ mod tests {
     #[test]
     fn warnings_say_what_was_seen_why_it_matters_and_what_to_try() {
         let told = [
+            Warning::WorkersLost { count: 1, why: Some("index out of bounds".into()) },
             Warning::Cut { count: 3, drain_ns: 30_000_000_000 },
             Warning::Little { in_flight: 50.0, product: 41.25 },
             Warning::SharedReads { share: 0.125 },
             Warning::RateLimited { count: 7 },
             Warning::HeldUp { count: 12 },
             Warning::BudgetSpent { spent: BudgetPart::Invocations(500) },
+            Warning::BudgetSpent { spent: BudgetPart::FailuresInARow(20) },
+            Warning::PutOff { count: 12, ns: 5_250_000_000 },
+            Warning::TargetGone { after_ns: 12_300_000_000, failed: 417, mostly: "connect_failed".into() },
+            Warning::AllWarmup { count: 20 },
             Warning::Braked { count: 2, held_ns: 31_000_000_000 },
             Warning::PortsScarce { connections: 20_000, easily: 12_704 },
             Warning::TasksLeft { left: 5, stopped: 3, why: Some("status 404".into()) },
             Warning::TasksLeft { left: 5, stopped: 0, why: None },
         ]
         .map(|warning| warning.to_string());
-        insta::assert_snapshot!(told.join("\n"), @"
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        1 of the harness's workers died (index out of bounds), which ended the run; what they had in flight was cut: please report this
         3 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end
         mean in flight is 50.00 but rate × mean time is 41.25 (Little's law): the run was too short to settle, or a count is wrong
         12.5 % of events came in one read with a later one: their times are upper bounds, and short gaps between them say nothing about the server
         7 invocations were refused with status 429: the target's rate limit is what was measured; lower the load
         12 starts had to wait for a limit of the run's own (in flight, or the budget's rate or brake): their times from the intended start include that wait, and the load was not fully open
         the run was stopped by budget.invocations = 500: these are the numbers of what it had done by then
+        the run was stopped by budget.failures_in_a_row = 20: these are the numbers of what it had done by then
+        12 starts were put off, by 5.25s in all, as the ones before them in their slots got no answer: the load was lower than asked for
+        nothing completed after 12.3s: all 417 invocations that ended later failed, most of them as connect_failed: the target seems to be gone; budget.failures_in_a_row stops such a run
+        all 20 invocations began in the warm-up, which is left out, so that nothing was measured: raise load.invocations (-n), or set load.warmup = "0s"
         2 answers with status 429 held all starts up, for 31.0s in all: the target's rate limit set the pace
         there were 20000 connections at a time, and over 12704 the system looks up to 1 ms for a free port, in which a worker does nothing else: spread them over more addresses of this machine with --source
         2 of 5 tasks that the run left behind were not stopped (status 404): they may go on at the agent, and cost
         5 of 5 tasks that the run left behind were not stopped (target.stop_tasks = false): they may go on at the agent, and cost
-        ");
+        "#);
     }
 }

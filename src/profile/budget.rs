@@ -16,6 +16,8 @@ pub struct Budget {
     pub rate: Option<Rate>,
     /// Whether the target's 429 (and its `Retry-After`) holds all starts up.
     pub brake: bool,
+    /// Invocations that fail one after another.
+    pub failures_in_a_row: Option<u64>,
     /// Somebody has said how much this run may be: in `[budget]`, or with `-c` and one of `-n` and `-z`.
     pub is_explicit: bool,
 }

@@ -37,7 +37,7 @@ pub fn write(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let group = summary.overall();
-    writeln!(out, "{}  {}", certificate.verdict, headline(run, group))?;
+    writeln!(out, "{}  {}", certificate.verdict, headline(run, summary))?;
     for reason in &certificate.reasons {
         writeln!(out, "  because {reason}")?;
     }
@@ -56,20 +56,24 @@ pub fn write(
 }
 
 /// Did all of them finish?
-fn headline(run: &Run, group: &Group) -> String {
-    let ledger = &group.ledger;
+fn headline(run: &Run, summary: &Summary) -> String {
+    let ledger = &summary.overall().ledger;
     let completed = ledger.of(Outcome::Completed);
     let ended = match run.status {
         Status::Running => ", and the run did not end in order",
         Status::Done => "",
         Status::BudgetSpent => ", then stopped by its budget",
         Status::Aborted => ", then stopped by an objective that failed",
+        Status::WorkerLost => ", then ended as a worker died",
         Status::Interrupted => ", then interrupted",
         Status::Terminated => ", then terminated",
     };
     let target = printable(&run.target);
     let target = if target == "mock" { "the embedded mock" } else { &target };
     let of = match ledger.planned {
+        0 if summary.warmup_rows > 0 => {
+            format!("nothing was measured: all {} began in the warm-up", summary.warmup_rows)
+        }
         0 => "nothing was started".to_owned(),
         planned if planned == completed => format!("all {planned} invocations completed"),
         planned => format!("{completed} of {planned} invocations completed"),

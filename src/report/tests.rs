@@ -118,6 +118,7 @@ fn certificate() -> Certificate {
         machine_cpu: Some(0.5),
         steal: Some(0.0),
         ledger_holds: true,
+        lost_workers: 0,
     })
 }
 

@@ -13,7 +13,7 @@ use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
 use super::intervals::{self, Interval};
 use super::run::{Harness, Run};
 use super::{Status, hlog, invocations, run, table};
-use crate::metrics::certificate::{ArrivalClock, CLIENT_LATE, LIMIT_REACHED, NO_SOCKET, SelfError};
+use crate::metrics::certificate::{ArrivalClock, CLIENT_LATE, LIMIT_REACHED, NO_SOCKET, SelfError, WORKER_DIED};
 use crate::metrics::digest::{Digest, Key};
 use crate::metrics::objective::{NotAnObjective, Recorded};
 use crate::metrics::server::Observed;
@@ -166,6 +166,10 @@ struct Facts {
     missed_by_client: u64,
     missed_by_sockets: u64,
     held_up: u64,
+    cut_by_drain: u64,
+    /// When invocations failed, in nanoseconds, and how.
+    failed: Vec<(u64, &'static str)>,
+    last_completed_ns: Option<u64>,
 }
 
 impl Facts {
@@ -187,6 +191,14 @@ impl Facts {
         if record.outcome == Outcome::NotStarted {
             return;
         }
+        let ended_ns = record.stamps.last_known_ns;
+        if record.outcome.is_completed() {
+            self.last_completed_ns = self.last_completed_ns.max(Some(ended_ns));
+        } else if record.outcome.was_started() && !record.outcome.censors() {
+            self.failed.push((ended_ns, record.outcome.kind()));
+        }
+        let died = record.detail.as_deref() == Some(WORKER_DIED);
+        self.cut_by_drain += u64::from(record.outcome == Outcome::Cut && !died);
         self.held_up += u64::from(record.conduct.admitted_ns.is_some());
         let began_ns = record.stamps.intended_ns;
         self.first_ns = Some(self.first_ns.map_or(began_ns, |first| first.min(began_ns)));
@@ -202,7 +214,7 @@ impl Facts {
     /// Whether the rows add up in themselves and to what the workers counted; a run without their count has nothing to
     /// hold against.
     fn holds(&self, harness: Option<&Harness>) -> bool {
-        let sums = harness.is_none_or(|harness| self.differences(harness).is_empty() && harness.lost_workers == 0);
+        let sums = harness.is_none_or(|harness| self.differences(harness).is_empty());
         self.ledger.adds_up() && self.odd_parts == 0 && sums
     }
 
@@ -219,6 +231,23 @@ impl Facts {
         .collect()
     }
 
+    /// Whether the target was gone from some instant on: everything that ended after the last completion failed, and
+    /// as often as failures came before that, chance does not explain so many in a row.
+    fn gone(&self, completed: u64) -> Option<Warning> {
+        let last_ns = self.last_completed_ns?;
+        let after: Vec<_> = self.failed.iter().filter(|(at_ns, _)| *at_ns >= last_ns).map(|(_, kind)| *kind).collect();
+        let before = (self.failed.len() - after.len()) as f64;
+        let share = (before + 1.0) / (before + completed as f64 + 1.0);
+        if after.len() < GONE_FAILURES || share.powf(after.len() as f64) > GONE_CHANCE {
+            return None;
+        }
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        after.iter().for_each(|kind| *kinds.entry(kind).or_default() += 1);
+        let (mostly, _) = kinds.into_iter().max_by_key(|(_, count)| *count)?;
+        let after_ns = last_ns.saturating_sub(self.first_ns.unwrap_or(0));
+        Some(Warning::TargetGone { after_ns, failed: after.len() as u64, mostly: mostly.to_owned() })
+    }
+
     fn warnings(&self, summary: &Summary, run: &Run) -> Vec<Warning> {
         let mut warnings = run.harness.as_ref().map_or_else(Vec::new, |harness| self.differences(harness));
         let group = summary.overall();
@@ -228,15 +257,13 @@ impl Facts {
                 warnings.push(warning);
             }
         };
-        let lost = run.harness.as_ref().map_or(0, |harness| harness.lost_workers);
-        warn(lost > 0, Warning::WorkersLost { count: lost });
         warn(self.odd_parts > 0, Warning::PartsDiffer { count: self.odd_parts });
         match summary.settled {
             Settled::After(after_ns) => warn(true, Warning::Unsettled { after_ns: Some(after_ns) }),
             Settled::Never => warn(true, Warning::Unsettled { after_ns: None }),
             Settled::FromTheStart | Settled::TooShort => {}
         }
-        let cut = group.ledger.of(Outcome::Cut);
+        let cut = self.cut_by_drain;
         warn(cut > 0, Warning::Cut { count: cut, drain_ns: run.drain_ns });
         let limited = group.ledger.of(Outcome::RateLimited);
         warn(limited > 0, Warning::RateLimited { count: limited });
@@ -256,6 +283,9 @@ impl Facts {
         warn(self.without_chunks > 0, Warning::NoChunks { count: self.without_chunks });
         warn(group.totals.foreign_events > 0, Warning::ForeignEvents { count: group.totals.foreign_events });
         warn(self.held_up > 0, Warning::HeldUp { count: self.held_up });
+        let count = summary.warmup_rows;
+        warn(count > 0 && group.ledger.planned == 0, Warning::AllWarmup { count });
+        warnings.extend(self.gone(group.ledger.of(Outcome::Completed)));
         run.harness.iter().for_each(|harness| own_limits(harness, &mut warnings));
         if let Some(warning) = run.harness.as_ref().and_then(|harness| little(harness, self, summary)) {
             warnings.push(warning);
@@ -264,8 +294,16 @@ impl Facts {
     }
 }
 
-/// What the budget and the tasks that were left behind give to know.
+/// Failures in a row at the end of a run that may be the target's end.
+const GONE_FAILURES: usize = 10;
+/// How likely a run of failures by chance may be, for it not to be held for one.
+const GONE_CHANCE: f64 = 0.001;
+
+/// What the workers, the budget and the tasks that were left behind give to know.
 fn own_limits(harness: &Harness, warnings: &mut Vec<Warning>) {
+    if harness.lost_workers > 0 {
+        warnings.push(Warning::WorkersLost { count: harness.lost_workers, why: harness.lost_why.clone() });
+    }
     warnings.extend(harness.budget_spent.map(|spent| Warning::BudgetSpent { spent }));
     warnings.extend(
         harness
@@ -273,6 +311,9 @@ fn own_limits(harness: &Harness, warnings: &mut Vec<Warning>) {
             .as_ref()
             .map(|aborted| Warning::Aborted { objective: aborted.objective.clone(), at_ns: aborted.at_ns }),
     );
+    if harness.put_off > 0 {
+        warnings.push(Warning::PutOff { count: harness.put_off, ns: harness.put_off_ns });
+    }
     if harness.holds > 0 {
         warnings.push(Warning::Braked { count: harness.holds, held_ns: harness.held_ns });
     }
@@ -351,5 +392,6 @@ fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool
         machine_cpu: harness.and_then(|harness| harness.machine_cpu),
         steal: harness.and_then(|harness| harness.steal),
         ledger_holds,
+        lost_workers: harness.map_or(0, |harness| harness.lost_workers),
     }
 }

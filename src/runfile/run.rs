@@ -46,6 +46,8 @@ pub enum Status {
     BudgetSpent,
     /// Stopped by an objective that failed; complete up to there.
     Aborted,
+    /// Ended by the death of a worker; complete up to there.
+    WorkerLost,
     /// Ended by an interrupt; complete up to there.
     Interrupted,
     /// Ended by a request to terminate; complete up to there.
@@ -57,6 +59,7 @@ impl fmt::Display for Status {
         out.pad(match self {
             Self::Running => "unfinished",
             Self::Done => "done",
+            Self::WorkerLost => "ended by the death of a worker",
             Self::BudgetSpent => "stopped by its budget",
             Self::Aborted => "stopped by an objective",
             Self::Interrupted => "interrupted",
@@ -202,6 +205,9 @@ pub struct Harness {
     pub steal: Option<f64>,
     /// Workers that died.
     pub lost_workers: u32,
+    /// What the first of them died of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_why: Option<String>,
     /// Which part of the budget ended the run, when one did.
     pub budget_spent: Option<BudgetPart>,
     /// The objective that stopped the run, when one did.
@@ -211,6 +217,12 @@ pub struct Harness {
     pub holds: u64,
     /// For how long they did, in nanoseconds.
     pub held_ns: u64,
+    /// Starts of a closed load that were put off because the ones before them got no answer.
+    #[serde(default)]
+    pub put_off: u64,
+    /// For how long, in nanoseconds.
+    #[serde(default)]
+    pub put_off_ns: u64,
     /// Tasks that were left behind.
     pub tasks: LeftTasks,
     /// What the connections took of the machine.

@@ -153,10 +153,13 @@ fn harness(all: &[Ended], end_ns: u64) -> Harness {
         machine_cpu: Some(0.7),
         steal: None,
         lost_workers: 0,
+        lost_why: None,
         budget_spent: None,
         aborted: None,
         holds: 0,
         held_ns: 0,
+        put_off: 0,
+        put_off_ns: 0,
         tasks: LeftTasks::default(),
         sockets: Sockets::default(),
         stamps: Stamps {

@@ -12,17 +12,21 @@ const API_HOST: &str = "api.xpander.ai";
 /// What is under each of its documented limits (100 a minute, 1,000 an hour), with room for the calls around a run.
 const API_RATE: &str = "15/m";
 
+/// What is under its documented limit of 5,000 a day, for a run that goes on for hours.
+const API_INVOCATIONS: u64 = 4_500;
+
 /// Reads the budget; what is wrong is noted in the form.
 pub(super) fn read(form: &mut Form, target: &Target, load: &Load) -> Budget {
     let in_flight = form.number("budget.in_flight").map(|count| u32::try_from(count).expect("the table says so"));
     let is_api = matches!(&target.place, Place::Url(url) if url::host(url) == API_HOST);
     let default_rate = || is_api.then(|| Rate::parse(API_RATE).expect("it is a rate"));
     let budget = Budget {
-        invocations: form.number("budget.invocations"),
+        invocations: form.number("budget.invocations").or(is_api.then_some(API_INVOCATIONS)),
         duration_ns: form.number("budget.duration"),
         in_flight,
         rate: form.rate("budget.rate").or_else(default_rate),
         brake: form.flag("budget.brake"),
+        failures_in_a_row: form.number("budget.failures_in_a_row"),
         is_explicit: is_explicit(form),
     };
     within(form, &budget, load);

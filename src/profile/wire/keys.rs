@@ -131,11 +131,12 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("user.slow.bytes_per_s", Kind::Size { min: 1, max: 1 << 30 }, Default::Absent("required with `share`"), "How fast they read the response's body."),
     key("user.after_failure", Kind::OneOf(&["leave", "go_on"]), Default::Value("\"leave\""), "What becomes of a conversation after a turn that did not complete: its other turns are never made, or are invoked on the same task all the same."),
 
-    key("budget.invocations", Kind::Count { min: 1, max: u64::MAX }, Default::Absent("no such limit"), "The run is stopped after so many invocations. A target that is not this machine needs a budget: this or `duration`, and `in_flight`; or `-c` with `-n` or `-z`."),
+    key("budget.invocations", Kind::Count { min: 1, max: u64::MAX }, Default::Absent("`4500` for api.xpander.ai, which documents 5,000 a day; else no such limit"), "The run is stopped after so many invocations. A target that is not this machine needs a budget: this or `duration`, and `in_flight`; or `-c` with `-n` or `-z`."),
     key("budget.duration", TIME, Default::Absent("no such limit"), "The run is stopped after this long."),
     key("budget.in_flight", Kind::Count { min: 1, max: 1_000_000 }, Default::Absent("no such limit"), "Conversations at a time at most."),
     key("budget.rate", Kind::Rate { zero: false }, Default::Absent("`\"15/m\"` for api.xpander.ai, which documents 100 a minute and 1,000 an hour; else no such limit"), "Invocations are started this often at most, whatever the load asks for."),
-    key("budget.brake", Kind::Flag, Default::Value("false"), "Status 429 holds all starts up for as long as its `Retry-After` says, or for a second."),
+    key("budget.failures_in_a_row", Kind::Count { min: 1, max: u64::MAX }, Default::Absent("no such limit"), "The run is stopped when so many invocations in a row, in order of their ends, have failed: the target is gone."),
+    key("budget.brake", Kind::Flag, Default::Value("false"), "Status 429 holds all starts up for as long as its `Retry-After` says (seconds or a date), or for a second."),
 
     key("check.contains", Kind::Texts, Default::Value("[]"), "Checks on the result (`--check-contains`): it has each of these texts. Where one fails the outcome is `check_failed`, and the invocation has not completed. The result is that of `task_finished`; where that is empty or cut by the server, it is the text of the chunks, of which 1 MiB is kept."),
     key("check.lacks", Kind::Texts, Default::Value("[]"), "It has none of these texts, such as an apology in place of an answer."),

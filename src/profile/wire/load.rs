@@ -62,7 +62,28 @@ pub(super) fn load(
         drain_ns: form.number_or_default("load.drain"),
         workers: form.number("load.workers").map(u32_of),
     };
+    let turns_max = shape.1.iter().map(|scenario| scenario.turns.len()).max().unwrap_or(1);
+    if let Some(count) = load.invocations.filter(|count| is_all_warmup(&load, *count, turns_max)) {
+        let warmup = ExactTime(warmup_ns);
+        let reason = format!("all {count} starts lie in the warm-up of {warmup}, so that nothing would be measured");
+        form.contradiction("load.invocations", reason, "raise it, or set load.warmup = \"0s\"");
+    }
     (load, replay)
+}
+
+/// Whether it is certain before the run that every start lies in the warm-up: those of a closed load's first round,
+/// and those of an open load, are known; a conversation's further turns are not.
+fn is_all_warmup(load: &Load, count: u64, turns: usize) -> bool {
+    if load.warmup_ns == 0 || count == 0 || turns > 1 {
+        return false;
+    }
+    match &load.model {
+        Model::Closed { concurrency, ramp_ns, .. } => count <= u64::from(*concurrency) && *ramp_ns < load.warmup_ns,
+        Model::Open { pacer, .. } => {
+            let last = usize::try_from(count - 1).unwrap_or(usize::MAX);
+            pacer.starts().nth(last).is_some_and(|at_ns| at_ns < load.warmup_ns)
+        }
+    }
 }
 
 fn closed(form: &mut Form, duration_ns: Option<u64>) -> Model {

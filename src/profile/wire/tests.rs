@@ -125,6 +125,7 @@ fn the_smallest_profile_gets_every_default() {
             in_flight: None,
             rate: None,
             brake: false,
+            failures_in_a_row: None,
             is_explicit: false,
         },
         repeat: Repeat {
@@ -300,6 +301,8 @@ fn loads_that_cannot_be_are_refused_with_what_to_write_instead() {
         open("load.rate = 5\nload.duration = \"9s\"\nload.burstiness = 2", ""),
         open("load.rate = 5\nload.duration = \"9s\"\nload.in_flight = 5\nload.concurrency = 6", ""),
         open("load.rate = 5\nload.duration = \"9s\"\nload.warmup = \"9s\"", ""),
+        open("load.rate = 5\nload.invocations = 20\nload.warmup = \"4s\"", ""),
+        open("load.concurrency = 9\nload.invocations = 9\nload.warmup = \"4s\"", ""),
         open("load.rate = 5\nload.duration = \"9s\"\nrequest.id = \"t1\"", ""),
         open("load.concurrency = 5\nload.duration = \"9s\"\nload.overflow = \"drop\"", ""),
         open("load.burst.size = 5\nload.duration = \"9s\"", ""),
@@ -333,6 +336,8 @@ fn loads_that_cannot_be_are_refused_with_what_to_write_instead() {
     x.toml:5: load.burstiness: only gamma distributed gaps have a burstiness; set load.arrival = "gamma", or remove it
     x.toml:5: load.in_flight: the in-flight limit is 5 here and 6 in load.concurrency; keep one of them
     x.toml:5: load.warmup: 9s of warm-up leave nothing of a duration of 9s; warm-up is the first part of load.duration: make that longer
+    x.toml:4: load.invocations: all 20 starts lie in the warm-up of 4s, so that nothing would be measured; raise it, or set load.warmup = "0s"
+    x.toml:4: load.invocations: all 9 starts lie in the warm-up of 4s, so that nothing would be measured; raise it, or set load.warmup = "0s"
     x.toml:5: request.id: one task takes its turns one after another, but the load is open; load it closed with load.concurrency = 1, or leave out the id so that each conversation gets a task of its own
     x.toml:5: load.overflow: closed load starts a conversation when another has ended; set load.rate (-q) for open load, or remove it
     x.toml:3: load.burst.size: bursts need a distance; set load.burst.every

@@ -239,10 +239,13 @@ fn harness(sources: &[Source]) -> Harness {
         machine_cpu: worst(|one| one.machine_cpu),
         steal: worst(|one| one.steal),
         lost_workers: all().map(|one| one.lost_workers).sum(),
+        lost_why: all().find_map(|one| one.lost_why.clone()),
         budget_spent: all().find_map(|one| one.budget_spent),
         aborted: all().find_map(|one| one.aborted.clone()),
         holds: sum(|one| one.holds),
         held_ns: sum(|one| one.held_ns),
+        put_off: sum(|one| one.put_off),
+        put_off_ns: sum(|one| one.put_off_ns),
         tasks: LeftTasks {
             left: sum(|one| one.tasks.left),
             stopped: sum(|one| one.tasks.stopped),
