@@ -6,7 +6,6 @@ use anyhow::Context;
 
 use super::{Exit, report};
 use crate::cli::MergeArgs;
-use crate::runfile::events::Encoding;
 use crate::runfile::merge;
 
 /// Joins the bundles that the arguments name and prints the report of all together.
@@ -16,11 +15,6 @@ use crate::runfile::merge;
 pub fn run(args: &MergeArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let (folder, run) = merge::merge(&args.runs, &args.out).context("failed to merge")?;
     report::write_files(&folder, &run)?;
-    for part in args.runs.iter().filter(|part| Encoding::ALL.iter().any(|encoding| part.join(encoding.file()).exists()))
-    {
-        // Events are told apart by their place in the plan, which several runs of one plan have in common.
-        writeln!(out, "note      the events of {} stay there: events.csv is not merged", part.display())?;
-    }
     report::first_screen(&run, &folder, out)?;
     Ok(Exit::Done)
 }

@@ -198,6 +198,12 @@ impl fmt::Display for Kind<'_> {
     }
 }
 
+/// How the events of a bundle are compressed; none when they were not asked for.
+#[must_use]
+pub fn encoding(folder: &Path) -> Option<Encoding> {
+    Encoding::ALL.into_iter().find(|encoding| folder.join(encoding.file()).exists())
+}
+
 /// Reads the events of a bundle, whichever way they are compressed; nothing when they were not asked for. A last row
 /// that was cut off is left out, and said.
 ///
@@ -205,20 +211,14 @@ impl fmt::Display for Kind<'_> {
 /// The file can't be read, or holds something else.
 pub fn read(folder: &Path, take: impl FnMut(&Event<'_>)) -> Result<Option<Rows>, Error> {
     let refuse = |source: io::Error| Error::Csv { file: EVENTS, source: source.into() };
-    for encoding in Encoding::ALL {
-        let file = match File::open(folder.join(encoding.file())) {
-            Ok(file) => BufReader::new(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(refuse(error)),
-        };
-        let rows = match encoding {
-            Encoding::Plain => read_rows(file, take),
-            Encoding::Gzip => read_rows(Whole(MultiGzDecoder::new(file)), take),
-            Encoding::Zstd => read_rows(Whole(zstd::Decoder::with_buffer(file).map_err(refuse)?), take),
-        };
-        return rows.map(Some);
-    }
-    Ok(None)
+    let Some(encoding) = encoding(folder) else { return Ok(None) };
+    let file = BufReader::new(File::open(folder.join(encoding.file())).map_err(refuse)?);
+    let rows = match encoding {
+        Encoding::Plain => read_rows(file, take),
+        Encoding::Gzip => read_rows(Whole(MultiGzDecoder::new(file)), take),
+        Encoding::Zstd => read_rows(Whole(zstd::Decoder::with_buffer(file).map_err(refuse)?), take),
+    };
+    rows.map(Some)
 }
 
 /// What can be decompressed of a stream that may have been cut off: its end is taken for the end.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
+use super::events::{Encoding, Event, EventLog};
 use super::intervals::Interval;
 use super::network::{Network, Sockets};
 use super::run::{Build, Harness, LeftTasks, Machine, Stamps, VERSION};
 use super::verify::verify;
-use super::{Bundle, Run, Status, hlog, intervals, invocations, merge, readback, run};
+use super::{Bundle, Run, Status, events, hlog, intervals, invocations, merge, readback, run};
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::{Outcome, Parts, Record, Recorder, ToolTime};
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -96,8 +97,40 @@ pub(super) fn manifest(id: &str, origin_unix_ns: u64) -> Run {
     }
 }
 
+/// The events of some invocations: chunks with their gaps, between two that are none; with the lags of [`write`].
+fn write_events(folder: &Path, encoding: Encoding, all: &[Ended]) {
+    let log = EventLog::create(folder, encoding).expect("the folder is new");
+    let mut sheet = log.sheet();
+    for Ended { record, gaps_ns } in all.iter().filter(|one| one.record.counts.events > 0) {
+        let mut at_ns = record.stamps.first_chunk_ns.expect("who has events has chunks");
+        for event_index in 0..record.counts.events {
+            let is_chunk = (1..=record.counts.chunks).contains(&event_index);
+            let gap = usize::try_from(event_index).expect("few").checked_sub(2).and_then(|gap| gaps_ns.get(gap));
+            at_ns += gap.copied().unwrap_or_default();
+            sheet.write(&Event {
+                plan_index: record.plan_index,
+                event_index,
+                kind: if is_chunk { "chunk" } else { "think" }.into(),
+                earliest_ns: at_ns - 500,
+                arrival_ns: at_ns,
+                handled_ns: at_ns + 2_000 + event_index,
+                read: event_index,
+                bytes: 90,
+                text_bytes: if is_chunk { 5 } else { 0 },
+            });
+        }
+    }
+    drop(sheet);
+    log.finish().expect("written");
+}
+
 /// Writes a bundle as a run does, and gives its folder.
-pub(super) fn write(parent: &Path, mut run: Run, all: &[Ended]) -> PathBuf {
+pub(super) fn write(parent: &Path, run: Run, all: &[Ended]) -> PathBuf {
+    write_with(parent, run, all, None)
+}
+
+/// The same, with its events where they are asked for.
+fn write_with(parent: &Path, mut run: Run, all: &[Ended], encoding: Option<Encoding>) -> PathBuf {
     let mut bundle = Bundle::create(parent, &run.id, &run).expect("the folder is new");
     let mut recorder = Recorder::new();
     let second_of = |one: &Ended| one.record.stamps.last_known_ns / NS_PER_S;
@@ -123,6 +156,9 @@ pub(super) fn write(parent: &Path, mut run: Run, all: &[Ended]) -> PathBuf {
         let parts: Parts = recorder.take();
         let row = row.with_quantiles(|series| parts.all(series).counts().collect());
         bundle.write_second(&row, &parts, (second * NS_PER_S, (second + 1) * NS_PER_S)).expect("written");
+    }
+    if let Some(encoding) = encoding {
+        write_events(bundle.folder(), encoding, all);
     }
     let end_ns = (last + 1) * NS_PER_S;
     for (group, gaps) in recorder.into_gap_groups() {
@@ -363,13 +399,25 @@ fn contents(folder: &Path) -> (Vec<String>, Vec<String>, Vec<Interval>) {
     (rows, lines, seconds)
 }
 
+/// Every event, in order of plan index and event; none where none were written.
+fn events_of(folder: &Path) -> Option<Vec<Event<'static>>> {
+    let mut found = Vec::new();
+    let owned = |event: &Event<'_>| Event { kind: event.kind.clone().into_owned().into(), ..*event };
+    let rows = events::read(folder, |event| found.push(owned(event))).expect("they were written by us")?;
+    assert_eq!((rows.whole, rows.truncated), (found.len() as u64, false));
+    found.sort_by_key(|event| (event.plan_index, event.event_index, event.arrival_ns));
+    Some(found)
+}
+
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(6))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(9))]
     #[test]
     fn parts_joined_are_the_whole(
         dice in proptest::collection::vec((0_u64..1_000_000, 0_usize..3), 1..60),
         spacing in 1_u64..40,
+        encodings in proptest::sample::select(&[None, Some(Encoding::ALL), Some([Encoding::Zstd; 3])]),
     ) {
+        let encoding = |part: usize| encodings.map(|encodings| encodings[part]);
         let parent = tempfile::tempdir().expect("a folder");
         let (mut all, mut dealt) = (Vec::new(), vec![Vec::new(); 3]);
         for (index, (dice, part)) in dice.iter().enumerate() {
@@ -377,9 +425,9 @@ proptest::proptest! {
             dealt[*part].push(one.clone());
             all.push(one);
         }
-        let whole = write(parent.path(), manifest("whole", 0), &all);
+        let whole = write_with(parent.path(), manifest("whole", 0), &all, encoding(2));
         let parts: Vec<_> = dealt.iter().enumerate().map(|(part, some)| {
-            write(parent.path(), manifest(&format!("part{part}"), 0), some)
+            write_with(parent.path(), manifest(&format!("part{part}"), 0), some, encoding(part))
         }).collect();
         let (joined, run) = merge::merge(&parts, parent.path()).expect("they are of one plan");
         let told = contents(&joined);
@@ -387,10 +435,44 @@ proptest::proptest! {
         proptest::prop_assert_eq!(told.0, expected.0);
         proptest::prop_assert_eq!(told.1, expected.1);
         proptest::prop_assert_eq!(told.2, expected.2);
+        proptest::prop_assert_eq!(events_of(&joined), events_of(&whole));
         let whole = readback::read_run(&whole).expect("a run");
         proptest::prop_assert_eq!(&run.summary, &whole.summary);
         proptest::prop_assert_eq!(verify(&joined, &run).expect("whole"), []);
     }
+}
+
+#[test]
+fn events_of_several_runs_of_one_plan_are_joined_and_agree() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let all = &some()[..60];
+    let write = |id: &str, seconds: u64, encoding| {
+        write_with(parent.path(), manifest(id, (1_700_000_000 + seconds) * NS_PER_S), all, encoding)
+    };
+    let (gzip, zstd) = (Some(Encoding::Gzip), Some(Encoding::Zstd));
+    let (first, second) = (write("first", 0, gzip), write("second", 900, zstd));
+    let (joined, run) = merge::merge(&[first.clone(), second.clone()], parent.path()).expect("they are of one plan");
+    assert_eq!(events::encoding(&joined), gzip, "as the first");
+    let [one, other, both] = [&first, &second, &joined].map(|folder| events_of(folder).expect("it has events"));
+    let shift_ns = run.parts[1].shift_ns;
+    assert!(shift_ns > 0);
+    let moved = |event: &Event<'static>| Event {
+        earliest_ns: event.earliest_ns + shift_ns,
+        arrival_ns: event.arrival_ns + shift_ns,
+        handled_ns: event.handled_ns + shift_ns,
+        ..event.clone()
+    };
+    let mut expected: Vec<_> = one.iter().cloned().chain(other.iter().map(moved)).collect();
+    expected.sort_by_key(|event| (event.plan_index, event.event_index, event.arrival_ns));
+    assert_eq!(both, expected);
+    assert_eq!(verify(&joined, &run).expect("whole"), []);
+    let without = write("without", 1_800, None);
+    let told = merge::merge(&[first, without], parent.path()).expect_err("refused").to_string();
+    insta::assert_snapshot!(
+        told.replace(parent.path().to_str().expect("text"), "DIR"),
+        @"join DIR/first and DIR/without: only the first has its events, so that theirs together would not be whole; move its events file away to join them without"
+    );
+    assert!(fs::read_dir(parent.path()).expect("a folder").count() == 4, "nothing was begun");
 }
 
 #[test]

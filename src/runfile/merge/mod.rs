@@ -3,8 +3,9 @@
 //!
 //! Every row is kept, its stamps moved onto the first part's clock by what the wall clocks say, to the nanosecond; a
 //! pause in which no part ran is taken out, so that rates stay rates under load. Histograms and seconds are added up by
-//! whole seconds of that clock. What each part was, and by how much it was moved, stands in `run.json`.
+//! whole seconds of that clock; events follow part by part. What each part was, and by how much it was moved, stands in `run.json`.
 
+mod events;
 mod seconds;
 
 use std::fs::File;
@@ -51,6 +52,17 @@ pub enum Error {
     /// A run without an end.
     #[error("join {}: its run did not end in order, so nothing says what is missing; leave it out", .0.display())]
     Unfinished(PathBuf),
+    /// Some bundles have events, others do not.
+    #[error(
+        "join {} and {}: only the first has its events, so that theirs together would not be whole; move its events file away to join them without",
+        with.display(), without.display()
+    )]
+    EventsMissing {
+        /// One that has.
+        with: PathBuf,
+        /// One that has not.
+        without: PathBuf,
+    },
     /// A bundle can't be read.
     #[error(transparent)]
     Read(#[from] readback::Error),
@@ -127,10 +139,14 @@ impl Source {
 /// They do not belong together, one can't be read, or the new one can't be written.
 pub fn merge(folders: &[PathBuf], parent: &Path) -> Result<(PathBuf, Run), Error> {
     let sources = placed(folders)?;
+    let encoding = events::encoding(&sources)?;
     let mut run = joined(&sources);
     let mut bundle = Bundle::create(parent, &run.id, &Run { status: Status::Running, ..run.clone() })?;
     write_rows(&sources, &mut bundle)?;
     seconds::write(&sources, &mut bundle)?;
+    if let Some(encoding) = encoding {
+        events::write(&sources, encoding, bundle.folder())?;
+    }
     bundle.flush()?;
     run.adopt(readback::sum_up(bundle.folder(), &run)?);
     bundle.write_run(&run)?;

@@ -38,6 +38,10 @@ pub(super) fn against(folder: &Path, stored: &BTreeMap<String, Hdr<u64>>) -> Res
     let ended = events::read(folder, |event| {
         lags.record(event.handled_ns.saturating_sub(event.arrival_ns));
         let stream = streams.entry(event.plan_index).or_default();
+        if event.event_index == 0 {
+            // Joined runs of one plan have its indices in common, one run's after the other's.
+            *stream = Stream::default();
+        }
         if event.text_bytes > 0
             && !stream.finished
             && let Some(before_ns) = stream.last_chunk_ns.replace(event.arrival_ns)
