@@ -1,17 +1,19 @@
-//! What a large bundle costs: a million made-up invocations are written as a run writes them, then summed up and
-//! rendered. Times are printed with the peak of this process's memory after each step.
+//! What a large bundle costs: a million made-up invocations of three variants that end in six ways are written as a run
+//! writes them, then summed up and rendered. Times are printed with the peak of this process's memory after each step.
 //!
 //! `cargo bench --bench bundle -- [INVOCATIONS]`
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may fail by panic, and prints")]
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use plimsoll::metrics::certificate::ArrivalClock;
-use plimsoll::metrics::{Outcome, Record, Recorder};
+use plimsoll::metrics::{Outcome, PartTimes, Record, Recorder, ToolTime, Warning};
 use plimsoll::report::{html, markdown};
 use plimsoll::runfile::intervals::Interval;
 use plimsoll::runfile::network::{Network, Sockets};
@@ -27,28 +29,48 @@ const CHUNKS: u64 = 20;
 fn main() {
     let invocations = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
     let parent = tempfile::tempdir().unwrap();
-    let started = Instant::now();
+    let started = Lap::begin();
     let (folder, run) = write(parent.path(), invocations);
-    println!("{invocations} invocations written in {:.2?}, peak {} MiB", started.elapsed(), peak_mib());
+    println!("{invocations} invocations written in {started}, peak {} MiB", peak_mib());
     for file in ["invocations.csv", "histograms.hlog", "intervals.csv"] {
         println!("  {file}: {:.1} MiB", fs::metadata(folder.join(file)).unwrap().len() as f64 / f64::from(1 << 20));
     }
-    let before = Instant::now();
+    let before = Lap::begin();
     let mut run = run;
     run.adopt(readback::sum_up(&folder, &run).unwrap());
-    println!("summed up in {:.2?}, peak {} MiB", before.elapsed(), peak_mib());
-    let rendering = Instant::now();
+    let odd =
+        run.warnings.iter().find(|warning| matches!(warning, Warning::SumsDiffer { .. } | Warning::PartsDiffer { .. }));
+    assert_eq!(odd, None, "the rows add up");
+    println!("summed up in {before}, peak {} MiB", peak_mib());
+    let rendering = Lap::begin();
     let (summary, certificate) = (run.summary.as_ref().unwrap(), run.certificate.as_ref().unwrap());
     assert_eq!(summary.overall().ledger.planned, invocations, "every row is in the summary");
     let mut text = Vec::new();
     markdown::write(&run, summary, certificate, &mut text).unwrap();
     html::write(&run, summary, certificate, &readback::seconds(&folder).unwrap(), &mut text).unwrap();
-    println!(
-        "rendered in {:.2?}; report in all {:.2?}, peak {} MiB",
-        rendering.elapsed(),
-        before.elapsed(),
-        peak_mib()
-    );
+    println!("rendered in {rendering}; report in all {before}, peak {} MiB", peak_mib());
+}
+
+/// A stretch of time, with the CPU time that this process spent in it: on a busy machine the latter tells more.
+struct Lap {
+    began: Instant,
+    cpu: Duration,
+}
+
+impl Lap {
+    fn begin() -> Self {
+        Self { began: Instant::now(), cpu: cpu_time() }
+    }
+}
+
+impl fmt::Display for Lap {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:.2?} ({:.2?} of CPU)", self.began.elapsed(), cpu_time() - self.cpu)
+    }
+}
+
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
 }
 
 /// The most memory that this process ever held, in MiB; 0 where the system does not tell.
@@ -58,60 +80,121 @@ fn peak_mib() -> u64 {
     line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or_default() / 1_024
 }
 
-fn record(plan_index: u64, variant: &Arc<str>, gaps_ns: &mut Vec<u64>) -> Record {
+/// Every outcome that a run of ours has, in hundredths; those that are left completed.
+const ENDS: [(u64, Outcome); 5] = [
+    (3, Outcome::Truncated),
+    (2, Outcome::HttpStatus(503)),
+    (1, Outcome::Dropped),
+    (1, Outcome::TaskFailed),
+    (1, Outcome::Cut),
+];
+
+fn outcome(dice: u64) -> Outcome {
+    let mut left = dice % 100;
+    let of = ENDS.into_iter().find(|(share, _)| {
+        let is_it = left < *share;
+        left = left.wrapping_sub(*share);
+        is_it
+    });
+    of.map_or(Outcome::Completed, |(_, outcome)| outcome)
+}
+
+fn record(plan_index: u64, variants: &[Arc<str>], gaps_ns: &mut Vec<u64>) -> Record {
     let dice = plan_index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     let intended_ns = plan_index * NS_PER_S / PER_SECOND;
-    let mut record = Record::unstarted(plan_index, Arc::clone(variant), intended_ns, 0, Outcome::NotStarted);
+    let variant = Arc::clone(&variants[usize::try_from(dice / 128).unwrap() % variants.len()]);
+    let mut record = Record::unstarted(plan_index, variant, intended_ns, 0, Outcome::NotStarted);
     record.conversation = plan_index;
-    record.worker = Some(0);
-    record.reused = Some(true);
-    record.outcome = Outcome::Completed;
-    record.task_id = Some(format!("task-{plan_index:016x}"));
+    record.outcome = outcome(dice);
     gaps_ns.clear();
-    gaps_ns.extend((1..CHUNKS).map(|chunk| (10 + (dice + chunk) % 30) * NS_PER_MS + chunk));
+    if record.outcome == Outcome::Dropped {
+        return record;
+    }
+    (record.worker, record.reused) = (Some(0), Some(true));
+    record.detail = (!record.outcome.is_completed()).then(|| "made up".to_owned());
     let stamps = &mut record.stamps;
-    let first_ns = intended_ns + (100 + dice % 400) * NS_PER_MS + dice % 999_983;
     stamps.started_ns = Some(intended_ns + 20_000 + dice % 50_000);
     stamps.sent_ns = Some(intended_ns + 150_000);
     stamps.headers_ns = Some(intended_ns + 3 * NS_PER_MS);
-    stamps.first_byte_ns = Some(intended_ns + 4 * NS_PER_MS);
-    stamps.first_event_ns = Some(intended_ns + 4 * NS_PER_MS);
-    stamps.task_created_ns = Some(intended_ns + 4 * NS_PER_MS);
-    stamps.executing_ns = Some(intended_ns + 9 * NS_PER_MS);
-    stamps.first_chunk_ns = Some(first_ns);
-    stamps.last_chunk_ns = Some(first_ns + gaps_ns.iter().sum::<u64>());
-    stamps.finished_ns = stamps.last_chunk_ns.map(|at| at + NS_PER_MS);
-    stamps.eof_ns = stamps.finished_ns;
-    stamps.last_known_ns = stamps.finished_ns.unwrap();
-    record.parts.model_ns = record.duration_ns();
-    record.longest.silence_ns = Some(first_ns - intended_ns);
-    (record.counts.chunks, record.counts.events) = (CHUNKS, CHUNKS + 3);
-    (record.counts.text_bytes, record.counts.body_bytes) = (CHUNKS * 14, CHUNKS * 180);
+    stamps.last_known_ns = intended_ns + 3 * NS_PER_MS;
+    record.parts.connect_ns = 130_000 - dice % 50_000;
+    if record.outcome == Outcome::HttpStatus(503) {
+        record.parts.wait_ns = record.duration_ns() - record.parts.connect_ns;
+        return record;
+    }
+    stream(&mut record, dice, gaps_ns);
     record
+}
+
+/// The stream of an answer, to wherever it came.
+fn stream(record: &mut Record, dice: u64, gaps_ns: &mut Vec<u64>) {
+    let intended_ns = record.stamps.intended_ns;
+    record.task_id = Some(format!("task-{:016x}", record.plan_index));
+    let is_whole = matches!(record.outcome, Outcome::Completed | Outcome::TaskFailed);
+    let chunks = if is_whole { CHUNKS } else { CHUNKS / 2 };
+    gaps_ns.extend((1..chunks).map(|chunk| (10 + (dice + chunk) % 30) * NS_PER_MS + chunk));
+    let (tool_ns, thinking_ns) =
+        (if dice.is_multiple_of(4) { dice % 300 * NS_PER_MS } else { 0 }, dice % 7 * NS_PER_MS);
+    let answer_ns = gaps_ns.iter().sum::<u64>();
+    let stamps = &mut record.stamps;
+    let executing_ns = intended_ns + 9 * NS_PER_MS;
+    let first_ns = executing_ns + tool_ns + thinking_ns + (100 + dice % 400) * NS_PER_MS + dice % 999_983;
+    stamps.first_byte_ns = Some(intended_ns + 4 * NS_PER_MS);
+    (stamps.first_event_ns, stamps.task_created_ns) = (stamps.first_byte_ns, stamps.first_byte_ns);
+    (stamps.executing_ns, stamps.first_chunk_ns) = (Some(executing_ns), Some(first_ns));
+    (stamps.last_chunk_ns, stamps.last_known_ns) = (Some(first_ns + answer_ns), first_ns + answer_ns + NS_PER_MS);
+    if is_whole {
+        (stamps.finished_ns, stamps.eof_ns) = (Some(stamps.last_known_ns), Some(stamps.last_known_ns));
+    }
+    record.parts = PartTimes {
+        connect_ns: record.parts.connect_ns,
+        wait_ns: 3_850_000,
+        queue_ns: 5 * NS_PER_MS,
+        tool_ns,
+        thinking_ns,
+        answer_ns,
+        closing_ns: NS_PER_MS,
+        ..PartTimes::default()
+    };
+    record.parts.model_ns = record.duration_ns() - record.parts.sum_ns();
+    if tool_ns > 0 {
+        record.tools = vec![ToolTime { name: Arc::from("web_search"), ns: tool_ns }];
+        record.calls.clone_from(&record.tools);
+        record.counts.tool_calls = 1;
+    }
+    record.longest.silence_ns = Some(first_ns - intended_ns);
+    record.longest.event_silence_ns = record.longest.silence_ns;
+    (record.counts.chunks, record.counts.events) = (chunks, chunks + 3);
+    (record.counts.text_bytes, record.counts.body_bytes) = (chunks * 14, chunks * 180);
 }
 
 fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
     let mut run = manifest();
     let mut bundle = Bundle::create(parent, &run.id, &run).unwrap();
-    let (mut recorder, mut gaps_ns, variant) = (Recorder::new(), Vec::new(), Arc::from("base"));
-    let (mut events, mut body_bytes, mut in_flight_ns) = (0, 0, 0);
+    let (mut recorder, mut gaps_ns) = (Recorder::new(), Vec::new());
+    let variants = ["low", "medium", "high"].map(Arc::from);
+    let (mut events, mut body_bytes, mut in_flight_ns, mut started) = (0, 0, 0, 0);
     let seconds = invocations.div_ceil(PER_SECOND);
     for second in 0..seconds {
         let mut row = Interval { second, ..Interval::default() };
         for plan_index in second * PER_SECOND..((second + 1) * PER_SECOND).min(invocations) {
-            let record = record(plan_index, &variant, &mut gaps_ns);
+            let record = record(plan_index, &variants, &mut gaps_ns);
+            if !record.outcome.was_started() {
+                bundle.write_invocation(&record).unwrap();
+                continue;
+            }
             recorder.finished(&record, &gaps_ns);
-            (0..record.counts.events)
-                .for_each(|event| recorder.event((&variant, &record.scenario), false, 20_000 + event, 4_000));
+            let (names, events) = ((&record.variant, &record.scenario), record.counts.events);
+            (0..events).for_each(|event| recorder.event(names, false, 20_000 + event, 4_000));
             row.started += 1;
             row.finished += 1;
-            row.completed += 1;
+            row.completed += u64::from(record.outcome.is_completed());
             row.events += record.counts.events;
             row.body_bytes += record.counts.body_bytes;
             in_flight_ns += record.duration_ns();
             bundle.write_invocation(&record).unwrap();
         }
-        (events, body_bytes) = (events + row.events, body_bytes + row.body_bytes);
+        (events, body_bytes, started) = (events + row.events, body_bytes + row.body_bytes, started + row.started);
         let parts = recorder.take();
         let row = row.with_quantiles(|series| parts.all(series).counts().collect());
         bundle.write_second(&row, &parts, (second * NS_PER_S, (second + 1) * NS_PER_S)).unwrap();
@@ -124,7 +207,7 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
     run.harness = Some(Harness {
         end_ns: seconds * NS_PER_S,
         planned: invocations,
-        started: invocations,
+        started,
         events,
         body_bytes,
         in_flight_ns,

@@ -168,6 +168,12 @@ impl From<serde_json::Error> for EnvelopeError {
 }
 
 impl<'a> Envelope<'a> {
+    /// An envelope that was never written, with its data as JSON text.
+    #[must_use]
+    pub fn new(kind: EventKind, task_id: Option<Cow<'a, str>>, data: &'a str) -> Self {
+        Self { kind, task_id, time: None, data: Some(data), members: None }
+    }
+
     /// Reads the envelope; unknown keys and any form of `data` are taken.
     ///
     /// # Errors

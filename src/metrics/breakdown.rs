@@ -1,17 +1,16 @@
-//! From completed invocations to their [`Decomposition`]: sums by label, one histogram a label, and the slowest.
+//! From completed invocations to their [`Decomposition`]: sums by label and turn, and the slowest.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use super::decomposition::{Decomposition, PART_QUANTILES, PartSummary, Slice, Slow, Tail, TurnSummary};
+use super::decomposition::{Decomposition, PartSummary, Slice, Slow, Tail, TurnSummary};
+use super::part_samples::{Label, Spread, labelled};
 use super::parts::{Part, PartTimes};
 use super::record::Record;
-use super::summary::{Quantile, Refused};
-use super::tools::{ToolTime, place};
+use super::tools::ToolTime;
 use crate::stats::order::floor;
-use crate::stats::rank::{rank, weighted_quantile};
-use crate::stats::{Histogram, histogram};
+use crate::stats::rank::rank;
 
 /// The quantile of time to finish whose invocations are taken apart together.
 const TAIL: f64 = 0.99;
@@ -32,18 +31,8 @@ pub(super) struct Breakdown {
     invocations: u64,
     start_lag_ns: u128,
     total_ns: u128,
-    /// One for each label that had any time.
-    labels: Vec<Label>,
     turns: BTreeMap<u32, Turn>,
     slowest: BinaryHeap<Reverse<Entry>>,
-}
-
-#[derive(Debug, Clone)]
-struct Label {
-    part: Part,
-    /// Empty when it is no tool's.
-    tool: Arc<str>,
-    times: Histogram,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -54,7 +43,7 @@ struct Turn {
 
 /// Times by label, summed up.
 #[derive(Debug, Clone, Default)]
-struct Sums(BTreeMap<(Part, Arc<str>), u128>);
+struct Sums(BTreeMap<Label, u128>);
 
 /// One of the slowest invocations; in order of time to finish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,14 +70,12 @@ impl PartialOrd for Entry {
     }
 }
 
-/// The labelled times of an invocation, a tool's under its name.
-fn labelled<'a>(parts: &'a PartTimes, tools: &'a [ToolTime]) -> impl Iterator<Item = (Part, &'a str, u64)> {
-    let others = parts.each().filter(|(part, _)| *part != Part::Tool).map(|(part, ns)| (part, "", ns));
-    let tools = tools.iter().filter(|tool| tool.ns > 0).map(|tool| (Part::Tool, &*tool.name, tool.ns));
-    others.chain(tools)
-}
-
 impl Breakdown {
+    /// Some time of an invocation of this turn that has completed.
+    pub(super) fn spent(&mut self, turn: u32, label: &Label, ns: u64) {
+        self.turns.entry(turn).or_default().parts.add(label, u128::from(ns));
+    }
+
     /// One more invocation that has completed.
     pub(super) fn take(&mut self, record: &Record) {
         let total_ns = record.duration_ns();
@@ -96,13 +83,7 @@ impl Breakdown {
         self.invocations += 1;
         self.start_lag_ns += u128::from(start_lag_ns);
         self.total_ns += u128::from(total_ns);
-        let turn = self.turns.entry(record.turn).or_default();
-        turn.invocations += 1;
-        for (part, tool, ns) in labelled(&record.parts, &record.tools) {
-            let label = label(&mut self.labels, part, tool);
-            label.times.record(ns);
-            turn.parts.add(part, &label.tool, u128::from(ns));
-        }
+        self.turns.entry(record.turn).or_default().invocations += 1;
         let finish_ns = start_lag_ns + total_ns;
         let is_slow = self.slowest.peek().is_none_or(|Reverse(least)| least.finish_ns <= finish_ns);
         if is_slow || self.slowest.len() < TAIL_MAX {
@@ -124,13 +105,10 @@ impl Breakdown {
         self.invocations += other.invocations;
         self.start_lag_ns += other.start_lag_ns;
         self.total_ns += other.total_ns;
-        for theirs in &other.labels {
-            label(&mut self.labels, theirs.part, &theirs.tool).times.merge(&theirs.times);
-        }
         for (number, theirs) in &other.turns {
             let turn = self.turns.entry(*number).or_default();
             turn.invocations += theirs.invocations;
-            theirs.parts.0.iter().for_each(|((part, tool), ns)| turn.parts.add(*part, tool, *ns));
+            turn.parts.merge(&theirs.parts);
         }
         other.slowest.iter().for_each(|Reverse(entry)| self.keep(entry.clone()));
         self
@@ -143,8 +121,8 @@ impl Breakdown {
         }
     }
 
-    /// What it comes to; nothing when no invocation completed.
-    pub(super) fn decomposition(&self) -> Option<Decomposition> {
+    /// What it comes to, given how each label spreads; nothing when no invocation completed.
+    pub(super) fn decomposition(&self, spread: impl Fn(&Label) -> Spread) -> Option<Decomposition> {
         if self.invocations == 0 {
             return None;
         }
@@ -154,38 +132,21 @@ impl Breakdown {
             invocations: self.invocations,
             start_lag_ns_mean: mean(self.start_lag_ns, self.invocations),
             total_ns_mean: mean(self.total_ns, self.invocations),
-            parts: self.parts(),
+            parts: self.parts(spread),
             turns: self.turns(),
             tail: self.tail(&slowest),
             slowest: slowest.into_iter().take(SLOWEST).map(Entry::slow).collect(),
         })
     }
 
-    fn parts(&self) -> Vec<PartSummary> {
+    fn parts(&self, spread: impl Fn(&Label) -> Spread) -> Vec<PartSummary> {
         let mut sums = Sums::default();
-        self.labels.iter().for_each(|label| sums.add(label.part, &label.tool, label.times.sum_ns()));
+        self.turns.values().for_each(|turn| sums.merge(&turn.parts));
         let summary = |mean: Slice| {
-            let of =
-                |label: &&Label| label.part == mean.part && *label.tool == *mean.tool.as_deref().unwrap_or_default();
-            let times = &self.labels.iter().find(of).expect("each slice is of a label").times;
-            let quantiles = PART_QUANTILES.map(|p| self.quantile(times, p)).to_vec();
-            PartSummary { mean, invocations: times.count(), quantiles }
+            let Spread { invocations, quantiles } = spread(&mean.label());
+            PartSummary { mean, invocations, quantiles }
         };
         sums.slices(self.invocations).into_iter().map(summary).collect()
-    }
-
-    /// A quantile over all invocations, those without any of this part included.
-    fn quantile(&self, times: &Histogram, p: f64) -> Quantile {
-        let needed = floor(p);
-        let refused = (self.invocations < needed).then_some(Refused::TooFew { effective: self.invocations, needed });
-        let value = || {
-            let without = (0, self.invocations - times.count());
-            let beyond = (times.max_ns().unwrap_or_default(), times.above_range());
-            let within = times.inner().into_iter().flat_map(histogram::counts);
-            weighted_quantile(&[without].into_iter().chain(within).chain([beyond]).collect::<Vec<_>>(), p)
-        };
-        let value_ns = if refused.is_none() { value() } else { None };
-        Quantile { p, value_ns, low_ns: None, high_ns: None, refused }
     }
 
     fn turns(&self) -> Vec<TurnSummary> {
@@ -195,7 +156,7 @@ impl Breakdown {
         let mut turns: Vec<_> = self.turns.iter().map(|(turn, of)| of.summary(*turn)).collect();
         let mut conversation = Sums::default();
         for slice in turns.iter().flat_map(|turn| &turn.parts) {
-            conversation.add(slice.part, &Arc::from(slice.tool.as_deref().unwrap_or_default()), u128::from(slice.ns));
+            conversation.add(&slice.label(), u128::from(slice.ns));
         }
         turns.push(TurnSummary {
             turn: None,
@@ -258,19 +219,28 @@ impl Sums {
     }
 
     fn add_all(&mut self, parts: &PartTimes, tools: &[ToolTime]) {
-        labelled(parts, tools).for_each(|(part, tool, ns)| self.add(part, &Arc::from(tool), u128::from(ns)));
+        for (part, tool, ns) in labelled(parts, tools) {
+            self.add(&Label { part, tool: Arc::from(tool) }, u128::from(ns));
+        }
     }
 
-    fn add(&mut self, part: Part, tool: &Arc<str>, ns: u128) {
-        *self.0.entry((part, Arc::clone(tool))).or_default() += ns;
+    fn add(&mut self, label: &Label, ns: u128) {
+        match self.0.get_mut(label) {
+            Some(sum) => *sum += ns,
+            None => drop(self.0.insert(label.clone(), ns)),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(label, ns)| self.add(label, *ns));
     }
 
     /// The means over so many, in the order of reports, tools by their time.
     fn slices(&self, invocations: u64) -> Vec<Slice> {
         let total: u128 = self.0.values().sum();
-        let slice = |((part, tool), ns): (&(Part, Arc<str>), &u128)| Slice {
-            part: *part,
-            tool: (!tool.is_empty()).then(|| tool.to_string()),
+        let slice = |(label, ns): (&Label, &u128)| Slice {
+            part: label.part,
+            tool: (!label.tool.is_empty()).then(|| label.tool.to_string()),
             ns: mean(*ns, invocations),
             share: *ns as f64 / total.max(1) as f64,
         };
@@ -281,17 +251,10 @@ impl Sums {
     }
 }
 
-/// The label of a part, or of a tool; as many tools as an invocation tells apart, then others together.
-fn label<'l>(labels: &'l mut Vec<Label>, part: Part, tool: &str) -> &'l mut Label {
-    let new = |tool: &str| Label { part, tool: Arc::from(tool), times: Histogram::default() };
-    let at = match part {
-        Part::Tool => place(labels, tool, |label| &label.tool, new),
-        _ => labels.iter().position(|label| label.part == part).unwrap_or_else(|| {
-            labels.push(new(""));
-            labels.len() - 1
-        }),
-    };
-    &mut labels[at]
+impl Slice {
+    fn label(&self) -> Label {
+        Label { part: self.part, tool: Arc::from(self.tool.as_deref().unwrap_or_default()) }
+    }
 }
 
 fn mean(sum_ns: u128, count: u64) -> u64 {
@@ -303,6 +266,8 @@ fn mean(sum_ns: u128, count: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::metrics::Outcome;
+    use crate::metrics::part_samples::PartSamples;
+    use crate::metrics::summary::Refused;
     use proptest::prelude::*;
 
     fn record(plan_index: u64, turn: u32, lag_ns: u64, parts: &PartTimes, tools: &[(&str, u64)]) -> Record {
@@ -316,10 +281,24 @@ mod tests {
         record
     }
 
-    fn breakdown<'r>(records: impl IntoIterator<Item = &'r Record>) -> Breakdown {
+    /// Records whose rows are their plan indices.
+    fn breakdown<'r>(records: impl IntoIterator<Item = &'r Record>, samples: &mut PartSamples) -> Breakdown {
         let mut breakdown = Breakdown::default();
-        records.into_iter().for_each(|record| breakdown.take(record));
+        for record in records {
+            let row = usize::try_from(record.plan_index).expect("small");
+            samples.take(row, record, |label, ns| breakdown.spent(record.turn, label, ns));
+            breakdown.take(record);
+        }
         breakdown
+    }
+
+    fn decomposition(records: &[Record]) -> Option<Decomposition> {
+        let mut samples = PartSamples::default();
+        breakdown(records, &mut samples).decomposition(|label| samples.spread(label, &rows(records)))
+    }
+
+    fn rows(records: &[Record]) -> Vec<u32> {
+        records.iter().map(|record| u32::try_from(record.plan_index).expect("small")).collect()
     }
 
     fn records() -> impl Strategy<Value = Vec<Record>> {
@@ -356,15 +335,19 @@ mod tests {
 
         #[test]
         fn means_quantiles_turns_and_the_tail_are_those_of_the_sorted_records(mut records in records()) {
-            let of = breakdown(&records).decomposition().expect("they completed");
+            let of = decomposition(&records).expect("they completed");
             for part in &of.parts {
                 prop_assert_eq!(part.mean.ns, mean_of(records.iter(), &part.mean));
                 let mut times: Vec<_> = records.iter().map(|record| time_of(record, &part.mean)).collect();
                 times.sort_unstable();
-                for quantile in part.quantiles.iter().filter(|quantile| quantile.refused.is_none()) {
+                for quantile in &part.quantiles {
+                    let few = times.len() < usize::try_from(floor(quantile.p)).expect("small");
+                    prop_assert!(!few || matches!(quantile.refused, Some(Refused::TooFew { .. })), "{quantile:?}");
+                    let Some(read) = quantile.value_ns else { continue };
                     let exact = times[rank_of(quantile.p, times.len()) - 1];
-                    let read = quantile.value_ns.expect("it is not refused");
-                    prop_assert!(read.abs_diff(exact) <= exact / 500, "{read} is not {exact}");
+                    prop_assert!(read >= exact && read - exact <= exact / 1_000, "{read} is not {exact}");
+                    let (low, high) = quantile.low_ns.zip(quantile.high_ns).expect("it is not refused");
+                    prop_assert!(low <= read && read <= high, "{quantile:?}");
                 }
             }
             for turn in of.turns.iter().filter(|turn| turn.turn.is_some()) {
@@ -391,8 +374,11 @@ mod tests {
         #[test]
         fn the_parts_of_a_run_together_are_the_whole_of_it(records in records(), cut in 0_usize..1_500) {
             let (first, second) = records.split_at(cut.min(records.len()));
-            let together = breakdown(first).and(&breakdown(second));
-            prop_assert_eq!(together.decomposition(), breakdown(&records).decomposition());
+            let mut samples = PartSamples::default();
+            let together = breakdown(first, &mut samples);
+            let together = together.and(&breakdown(second, &mut samples));
+            let together = together.decomposition(|label| samples.spread(label, &rows(&records)));
+            prop_assert_eq!(together, decomposition(&records));
         }
     }
 
@@ -405,6 +391,6 @@ mod tests {
             .map(|slice| format!("{} {} {:.0} %", slice.name(), slice.ns, slice.share * 100.0))
             .collect();
         assert_eq!(told.join(", "), "queue 10 10 %, model 50 50 %, search 40 40 %");
-        assert_eq!(breakdown([]).decomposition(), None);
+        assert_eq!(decomposition(&[]), None);
     }
 }

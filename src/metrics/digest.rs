@@ -3,6 +3,7 @@
 //! Each row is packed into what the statistics need of it, about a hundred bytes, so that a million of them fit.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use hdrhistogram::Histogram as Hdr;
 
@@ -11,17 +12,18 @@ use super::conversations::{Conversation, Conversations};
 use super::marginal::Marginal;
 use super::metric::{Metric, Series};
 use super::objective::{Objective, Recorded, Scope, Windows};
+use super::packed::{Lot, NO_SCENARIO, Packed, Whose};
+use super::part_samples::PartSamples;
 use super::record::Record;
 use super::summary::{Failure, Group, MetricRows, MetricSummary, QUANTILES, Quantile, Row, Settled, Share, Summary};
 use super::tally::Tally;
 use super::tools::ToolSamples;
+use crate::stats::jackknife::{self, Counts};
 use crate::stats::rank::weighted_quantile;
 use crate::stats::{self, Groups, Incidence, Observation, histogram, proportion};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
 const FAILURES_MAX: usize = 100;
-/// The scenario of a row that has none.
-const NO_SCENARIO: u16 = u16::MAX;
 /// Ways to fail that the summary keeps.
 const FAILURES_KEPT: usize = 10;
 
@@ -35,6 +37,8 @@ pub struct Digest {
     rows: Vec<Packed>,
     /// What the rows say of each series.
     columns: Vec<Column>,
+    /// The parts of completed invocations.
+    parts: PartSamples,
     /// The rows in order of intended start; as they came until they are summed up.
     order: Vec<u32>,
     warmup_rows: u64,
@@ -42,6 +46,9 @@ pub struct Digest {
     objectives: Vec<Objective>,
     windows: Windows,
     many: BTreeMap<Key, Hdr<u64>>,
+    /// The groups of streams for the jackknife, without the room that a histogram keeps for what did not happen: there
+    /// are two for every variant and group.
+    groups: BTreeMap<Key, Counts>,
     conversations: Conversations,
     /// All of them, once they are summed up.
     wholes: Vec<Conversation>,
@@ -60,31 +67,6 @@ pub struct Key {
     pub completed: bool,
     /// The group of a jackknife's streams.
     pub group: Option<u64>,
-}
-
-/// Whose rows are summed up: those of all, or those under one name.
-#[derive(Debug, Clone, Copy)]
-enum Whose {
-    All,
-    Variant(usize),
-    Scenario(usize),
-}
-
-/// One row: what tells it apart. Its observations are in the columns.
-#[derive(Debug)]
-struct Packed {
-    intended_ns: u64,
-    plan_index: u64,
-    variant: u32,
-    /// [`NO_SCENARIO`] where there is none.
-    scenario: u16,
-    completed: bool,
-    /// Whether it had the time to complete: neither cut off from outside nor never started.
-    judged: bool,
-    started: bool,
-    stalled: bool,
-    /// Whether it completed within every latency objective.
-    good: bool,
 }
 
 impl Digest {
@@ -119,6 +101,7 @@ impl Digest {
         for (series, column) in self.series.iter().zip(&mut self.columns) {
             column.push(series.observe(record));
         }
+        self.parts(record, variant, scenario);
         let variant = u32::try_from(variant).expect("variants are counted in 32 bits");
         self.conversations.take(record, (variant, scenario));
         self.order.push(u32::try_from(self.rows.len()).expect("rows are counted in 32 bits"));
@@ -127,11 +110,23 @@ impl Digest {
             plan_index: record.plan_index,
             variant,
             scenario,
-            completed: record.outcome.is_completed(),
-            judged: !record.outcome.censors(),
-            started: record.outcome.was_started(),
+            lot: Lot::of(record.outcome, self.objectives.iter().all(|objective| objective.is_kept_by(record))),
             stalled: record.counts.stalls > 0,
-            good: record.outcome.is_completed() && self.objectives.iter().all(|objective| objective.is_kept_by(record)),
+        });
+    }
+
+    /// Keeps the parts of a row that has completed.
+    fn parts(&mut self, record: &Record, variant: usize, scenario: u16) {
+        if !record.outcome.is_completed() {
+            return;
+        }
+        let variant = &mut self.variants.tallies[variant].breakdown;
+        let mut scenario = self.scenarios.tallies.get_mut(usize::from(scenario)).map(|tally| &mut tally.breakdown);
+        self.parts.take(self.rows.len(), record, |label, ns| {
+            variant.spent(record.turn, label, ns);
+            if let Some(scenario) = &mut scenario {
+                scenario.spent(record.turn, label, ns);
+            }
         });
     }
 
@@ -148,7 +143,11 @@ impl Digest {
     /// # Panics
     /// Never: every histogram of a bundle has the same range and precision.
     pub fn take_histogram(&mut self, key: Key, part: &Hdr<u64>) {
-        histogram::add(&mut self.many, key, part);
+        if key.group.is_none() {
+            return histogram::add(&mut self.many, key, part);
+        }
+        let counts = self.groups.entry(key).or_default();
+        *counts = jackknife::pooled([std::mem::take(counts), histogram::counts(part).collect()].iter());
     }
 
     /// One more histogram of a second, for objectives over windows.
@@ -181,17 +180,29 @@ impl Digest {
         });
         self.order = order;
         self.wholes = std::mem::take(&mut self.conversations).in_order();
-        let mut groups = vec![self.group(Whose::All, span_ns)];
-        if self.variants.names.len() > 1 {
-            groups.extend(self.variants.by_name().into_iter().map(|at| self.group(Whose::Variant(at), span_ns)));
-        }
-        groups.extend(self.scenarios.by_name().into_iter().map(|at| self.group(Whose::Scenario(at), span_ns)));
+        let groups = self.summed_up(span_ns);
         self.windows.step();
         let judge = |objective: &Objective| objective.judge(self.of(objective, &groups), span_ns, &self.windows);
         let objectives = self.objectives.iter().map(judge).collect();
         let (settled, failures) = (self.settled(), failures(self.failures));
         let warmup_rows = self.warmup_rows;
         Summary { span_ns, warmup_rows, groups, objectives, settled, failures, server: None }
+    }
+
+    /// All rows together first. They take as long as all of their parts do, so each of the two has a thread of its own.
+    fn summed_up(&self, span_ns: u64) -> Vec<Group> {
+        let several = self.variants.names.len() > 1;
+        let variants = self.variants.by_name().into_iter().filter(|_| several).map(Whose::Variant);
+        let each: Vec<_> = variants.chain(self.scenarios.by_name().into_iter().map(Whose::Scenario)).collect();
+        if each.is_empty() {
+            return vec![self.group(Whose::All, span_ns)];
+        }
+        thread::scope(|scope| {
+            let all = scope.spawn(|| self.group(Whose::All, span_ns));
+            let each: Vec<_> = each.into_iter().map(|whose| self.group(whose, span_ns)).collect();
+            let all = all.join().expect("it sums up, or this process ends");
+            [all].into_iter().chain(each).collect()
+        })
     }
 
     /// The group that an objective is about; none when it has no rows.
@@ -255,7 +266,9 @@ impl Digest {
         metrics.retain(|metric| metric.all.count + metric.all.failed + metric.all.censored > 0);
         let order = |series: Series| Metric::ALL.iter().position(|metric| *metric == series.metric);
         metrics.sort_by_key(|metric| (order(metric.series), metric.series.origin));
-        let mut decomposition = tally.breakdown.decomposition();
+        let own = |row: &u32| self.rows[*row as usize].is_completed() && self.rows[*row as usize].is(whose);
+        let rows: Vec<_> = self.order.iter().copied().filter(own).collect();
+        let mut decomposition = tally.breakdown.decomposition(|label| self.parts.spread(label, &rows));
         if scenarios.names.len() > 1 && !matches!(whose, Whose::Scenario(_)) {
             // Of conversations with other turns, the sum of the turns' means is that of none.
             decomposition.iter_mut().for_each(|of| of.turns.retain(|turn| turn.turn.is_some()));
@@ -264,9 +277,9 @@ impl Digest {
             variant: if let Whose::Variant(at) = whose { Some(variants.names[at].to_string()) } else { None },
             scenario: if let Whose::Scenario(at) = whose { Some(scenarios.names[at].to_string()) } else { None },
             rates: tally.rates(span_ns),
-            success: self.share(whose, |row| row.judged, |row| row.completed),
-            stalled: self.share(whose, |row| row.started, |row| row.stalled),
-            good: self.share(whose, |_| !self.objectives.is_empty(), |row| row.good),
+            success: self.share(whose, Packed::is_judged, Packed::is_completed),
+            stalled: self.share(whose, Packed::was_started, |row| row.stalled),
+            good: self.share(whose, |_| !self.objectives.is_empty(), Packed::is_good),
             ledger: tally.ledger,
             totals: tally.totals,
             metrics,
@@ -281,20 +294,20 @@ impl Digest {
         let of = |one: &&Conversation| whose.holds(one.variant, one.scenario);
         let took: Vec<_> = self.wholes.iter().filter(of).map(|one| one.took).collect();
         let completed: Vec<_> = took.iter().copied().filter(|took| matches!(took, Observation::Seen(_))).collect();
-        (!took.is_empty()).then(|| MetricRows { all: Row::of(&took), completed: Row::of(&completed) })
+        (!took.is_empty()).then(|| MetricRows { all: Row::of(took), completed: Row::of(completed) })
     }
 
     /// Both rows of a series: all, and completed only. Where nothing failed they are the same, and made once.
     fn both_rows(&self, at: usize, whose: Whose) -> (Row, Row) {
         let observations = self.observations(at, whose, false);
-        let (all, count) = (Row::of(&observations), observations.len());
+        let count = observations.len();
         // Two at a time would be the peak of a large run's memory.
-        drop(observations);
+        let all = Row::of(observations);
         let completed = self.observations(at, whose, true);
         if completed.len() == count {
             return (all.clone(), all);
         }
-        (all, Row::of(&completed))
+        (all, Row::of(completed))
     }
 
     /// The rows in order, each with its place.
@@ -303,7 +316,7 @@ impl Digest {
     }
 
     fn observations(&self, at: usize, whose: Whose, completed_only: bool) -> Vec<Observation> {
-        let wanted = |(_, row): &(usize, &Packed)| row.is(whose) && (row.completed || !completed_only);
+        let wanted = |(_, row): &(usize, &Packed)| row.is(whose) && (row.is_completed() || !completed_only);
         self.ordered().filter(wanted).filter_map(|(place, _)| self.columns[at].get(place)).collect()
     }
 
@@ -333,16 +346,12 @@ impl Digest {
         }
     }
 
-    /// The groups of streams for the jackknife; one may lie in two histograms, of those that completed and others.
-    fn groups(&self, metric: Metric, whose: Whose, completed_only: bool) -> Vec<Vec<(u64, u64)>> {
-        let mut groups: BTreeMap<u64, BTreeMap<u64, u64>> = BTreeMap::new();
-        for (key, part) in &self.many {
-            let wanted = self.wants(key, metric, whose, completed_only);
-            let Some(group) = key.group.filter(|_| wanted) else { continue };
-            let counts = groups.entry(group).or_default();
-            histogram::counts(part).for_each(|(value, count)| *counts.entry(value).or_default() += count);
-        }
-        groups.into_values().map(|counts| counts.into_iter().collect()).collect()
+    /// The groups of streams for the jackknife: each is one of all names together, and of completed streams and others.
+    fn groups(&self, metric: Metric, whose: Whose, completed_only: bool) -> Vec<Counts> {
+        let mut groups: BTreeMap<Option<u64>, Vec<&Counts>> = BTreeMap::new();
+        let wanted = self.groups.iter().filter(|(key, _)| self.wants(key, metric, whose, completed_only));
+        wanted.for_each(|(key, counts)| groups.entry(key.group).or_default().push(counts));
+        groups.into_values().map(|group| jackknife::pooled(group.into_iter())).collect()
     }
 
     fn wants(&self, key: &Key, metric: Metric, whose: Whose, completed_only: bool) -> bool {
@@ -356,30 +365,13 @@ impl Digest {
 
     /// Everything that was recorded of a metric of many samples an invocation.
     fn many(&self, metric: Metric, whose: Whose, completed_only: bool) -> Option<Hdr<u64>> {
-        let wanted = |key: &Key| key.group.is_none() && self.wants(key, metric, whose, completed_only);
+        let wanted = |key: &Key| self.wants(key, metric, whose, completed_only);
         let mut parts = self.many.iter().filter(|(key, _)| wanted(key)).map(|(_, part)| part);
         let mut all = parts.next()?.clone();
         for part in parts {
             all.add(part).expect("every histogram has the same range and precision");
         }
         Some(all)
-    }
-}
-
-impl Whose {
-    /// Whether what is of this variant and scenario counts.
-    fn holds(self, variant: u32, scenario: u16) -> bool {
-        match self {
-            Self::All => true,
-            Self::Variant(at) => variant as usize == at,
-            Self::Scenario(at) => usize::from(scenario) == at,
-        }
-    }
-}
-
-impl Packed {
-    fn is(&self, whose: Whose) -> bool {
-        whose.holds(self.variant, self.scenario)
     }
 }
 

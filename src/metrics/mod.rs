@@ -14,6 +14,8 @@ mod marginal;
 pub mod metric;
 pub mod objective;
 pub mod outcome;
+mod packed;
+mod part_samples;
 pub mod parts;
 mod pulse;
 pub mod record;

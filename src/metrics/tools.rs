@@ -179,7 +179,7 @@ impl ToolSamples {
 fn row(samples: &mut [(u64, u64)]) -> Row {
     // Stable: the calls of one invocation stay in their order.
     samples.sort_by_key(|(intended_ns, _)| *intended_ns);
-    Row::of(&samples.iter().map(|(_, ns)| Observation::Seen(*ns)).collect::<Vec<_>>())
+    Row::of(samples.iter().map(|(_, ns)| Observation::Seen(*ns)).collect())
 }
 
 /// The place of what bears this name; it is added when it is new and there is room, else it is [`OTHER`].

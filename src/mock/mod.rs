@@ -34,6 +34,7 @@ mod metrics;
 mod outlet;
 mod payload;
 mod performance;
+mod rehearsal;
 mod replay;
 mod server;
 mod service;
@@ -50,6 +51,7 @@ pub mod truth;
 
 pub use agent::{Agent, Served};
 pub use logs::Logs;
+pub use rehearsal::{NotRehearsed, rehearse};
 
 /// Why a mock does not run.
 #[derive(Debug, Error)]

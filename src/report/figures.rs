@@ -86,6 +86,12 @@ pub(super) fn interval(quantile: Option<&Quantile>) -> String {
     }
 }
 
+/// A quantile with its interval behind it.
+pub(super) fn bounded(of: Option<&Quantile>) -> String {
+    let (value, ends) = (quantile(of), interval(of));
+    if ends.is_empty() { value } else { format!("{value} ({ends})") }
+}
+
 /// A time that may be absent.
 pub(super) fn time(ns: Option<u64>) -> String {
     ns.map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string())

@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    CONVERSATION, Pick, clock_offset, group_title, interval, number, quantile, rate_of_bytes, samples, share,
-    share_interval, time,
+    CONVERSATION, Pick, bounded, clock_offset, group_title, number, rate_of_bytes, samples, share, share_interval, time,
 };
 use super::parts;
 use super::table::{Table, escape_markdown};
@@ -103,10 +102,7 @@ fn rows(group: &Group, pick: Pick, certificate: &Certificate, out: &mut impl Wri
 fn rows_of<'r>(what: &str, rows: impl Iterator<Item = (String, &'r Row)>, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new([what, "samples", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"]);
     for (name, row) in rows.filter(|(_, row)| row.count > 0) {
-        let cell = |p: f64| {
-            let (value, ends) = (quantile(row.quantile(p)), interval(row.quantile(p)));
-            if ends.is_empty() { value } else { format!("{value} ({ends})") }
-        };
+        let cell = |p: f64| bounded(row.quantile(p));
         let before = [name, samples(row), time(row.min_ns), time(row.mean_ns)];
         table.row(before.into_iter().chain(QUANTILES.map(cell)).chain([time(row.max_ns)]));
     }

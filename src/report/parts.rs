@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::figures::{printable, quantile, share, time};
+use super::figures::{bounded, printable, share, time};
 use super::table::{Table, escape_markdown};
 use crate::metrics::decomposition::{Decomposition, PART_QUANTILES, Slice};
 use crate::metrics::{Metric, Part, PartTimes};
@@ -89,7 +89,7 @@ pub(super) fn write_markdown(of: &Decomposition, out: &mut impl Write) -> io::Re
 fn mean(of: &Decomposition, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new(["part", "mean", "share", "p50", "p95", "invocations with it", "of the mean"]);
     for part in &of.parts {
-        let quantiles = PART_QUANTILES.map(|p| quantile(part.quantiles.iter().find(|one| one.p.total_cmp(&p).is_eq())));
+        let quantiles = PART_QUANTILES.map(|p| bounded(part.quantiles.iter().find(|one| one.p.total_cmp(&p).is_eq())));
         let before = [full_name(&part.mean), Human(part.mean.ns).to_string(), share(part.mean.share)];
         table.row(before.into_iter().chain(quantiles).chain([part.invocations.to_string(), bar(part.mean.share)]));
     }

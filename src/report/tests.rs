@@ -255,13 +255,13 @@ fn the_report_has_every_number_with_its_definition() {
 
     | part | mean | share | p50 | p95 | invocations with it | of the mean |
     |---|---:|---:|---:|---:|---:|---:|
-    | part.connect | 100µs | under 0.1 % | 100µs | 100µs | 689 | ▏ |
-    | part.wait | 20.0ms | 2.1 % | 20.0ms | 20.0ms | 689 | ▉ |
-    | part.queue | 30.0ms | 3.1 % | 30.0ms | 30.0ms | 689 | █▎ |
-    | part.model | 170ms | 17.8 % | 175ms | 243ms | 689 | ███████▏ |
-    | part.tool.web\_search | 30.2ms | 3.2 % | 0ns | 90.0ms | 231 | █▎ |
-    | part.answer | 700ms | 73.3 % | 700ms | 700ms | 689 | █████████████████████████████▍ |
-    | part.closing | 5.00ms | 0.5 % | 5.00ms | 5.00ms | 689 | ▎ |
+    | part.connect | 100µs | under 0.1 % | 100µs (100µs–100µs) | 100µs (100µs–100µs) | 689 | ▏ |
+    | part.wait | 20.0ms | 2.1 % | 20.0ms (20.0ms–20.0ms) | 20.0ms (20.0ms–20.0ms) | 689 | ▉ |
+    | part.queue | 30.0ms | 3.1 % | 30.0ms (30.0ms–30.0ms) | 30.0ms (30.0ms–30.0ms) | 689 | █▎ |
+    | part.model | 170ms | 17.8 % | 175ms (169ms–180ms) | 243ms (241ms–245ms) | 689 | ███████▏ |
+    | part.tool.web\_search | 30.2ms | 3.2 % | 0ns (0ns–0ns) | 90.0ms (90.0ms–90.0ms) | 231 | █▎ |
+    | part.answer | 700ms | 73.3 % | 700ms (700ms–700ms) | 700ms (700ms–700ms) | 689 | █████████████████████████████▍ |
+    | part.closing | 5.00ms | 0.5 % | 5.00ms (5.00ms–5.00ms) | 5.00ms (5.00ms–5.00ms) | 689 | ▎ |
     | sum | 955ms | 100 % |  |  | 689 |  |
 
     The p99 is made of 70 % answer · 22 % model · 3 % queue · 3 % web\_search · 2 % 3 others: the mean of the 7 invocations that took 1.00s or more.

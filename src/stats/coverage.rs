@@ -1,9 +1,10 @@
 //! How often the intervals hold the truth: seeded samples of known distributions, each asked for a quantile.
 //!
-//! `cargo bench --bench coverage` prints the table of 1,000 runs each; a test keeps a tenth of it in bounds.
+//! `cargo bench --bench coverage` makes the tables of 1,000 runs each; a test keeps a tenth of it in bounds.
 
 use rand_core::Rng as _;
 
+use super::binomial::Binomial;
 use super::bootstrap::{Arm, Pairing, quantile_ratios};
 use super::histogram::Histogram;
 use super::incidence::Observation;
@@ -47,6 +48,22 @@ impl Coverage {
     pub fn share(&self) -> Option<f64> {
         let given = self.covered + self.below + self.above;
         (given > 0).then(|| f64::from(self.covered) / f64::from(given))
+    }
+
+    /// Whether so many of so many may come from a true share within these bounds; of 1,000 intervals and more the share
+    /// itself must lie within them. Less than one in 1,000 studies is called implausible by chance.
+    #[must_use]
+    pub fn is_plausible(&self, least: f64, most: f64) -> bool {
+        const EXACT_FROM: u32 = 1_000;
+        const TAIL: f64 = 0.001;
+        let (given, Some(share)) = (self.covered + self.below + self.above, self.share()) else { return false };
+        if given >= EXACT_FROM {
+            return (least..=most).contains(&share);
+        }
+        let (given, covered) = (u64::from(given), u64::from(self.covered));
+        // A share of 1 bounds nothing.
+        let is_too_many = most < 1.0 && covered >= Binomial::new(given, most).above(TAIL);
+        covered >= Binomial::new(given, least).quantile(TAIL) && !is_too_many
     }
 
     fn count(&mut self, estimate: &Estimate, truth_ns: f64) {
@@ -255,6 +272,18 @@ mod tests {
             assert!((least..=most).contains(&share), "{scenario:?} p{p} of {n}: {coverage:?}");
             assert!(coverage.refused < 10, "{scenario:?} p{p} of {n}: {coverage:?}");
         }
+    }
+
+    #[test]
+    fn few_runs_are_given_the_scatter_of_few() {
+        let of = |covered: u32, given: u32| Coverage { covered, below: given - covered, ..Coverage::default() };
+        // Of 100 runs at 93 % fewer than 84, at 97 % all but none, come less than once in 1,000.
+        let told: Vec<_> = [83, 84, 95, 100].map(|covered| of(covered, 100).is_plausible(0.93, 0.97)).into();
+        assert_eq!(told, [false, true, true, true]);
+        let exact: Vec<_> = [929, 930, 970, 971].map(|covered| of(covered, 1_000).is_plausible(0.93, 0.97)).into();
+        assert_eq!(exact, [false, true, true, false]);
+        assert!(of(1_000, 1_000).is_plausible(0.92, 1.0) && !Coverage::default().is_plausible(0.0, 1.0));
+        assert!(!of(300, 300).is_plausible(0.93, 0.97), "0.97³⁰⁰ is one in ten thousand");
     }
 
     #[test]

@@ -89,8 +89,13 @@ pub(super) fn variance(series: &[f64]) -> f64 {
 /// The correlation of neighbours; 0 when nothing varies.
 fn lag_1(series: &[f64]) -> f64 {
     let mean = mean(series);
-    let whole: f64 = series.iter().map(|value| (value - mean).powi(2)).sum();
-    let neighbours: f64 = series.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
+    let (mut whole, mut neighbours, mut before) = (0.0, 0.0, 0.0);
+    for value in series {
+        let off = value - mean;
+        whole += off * off;
+        neighbours += before * off;
+        before = off;
+    }
     if whole > 0.0 { neighbours / whole } else { 0.0 }
 }
 

@@ -29,12 +29,8 @@ impl Groups {
     #[must_use]
     pub fn new(groups: Vec<Counts>) -> Self {
         let groups: Vec<Counts> = groups.into_iter().filter(|group| total(group) > 0).collect();
-        let mut pooled = BTreeMap::new();
-        for (value, count) in groups.iter().flatten() {
-            *pooled.entry(*value).or_insert(0) += count;
-        }
-        let count = pooled.values().sum();
-        Self { groups, pooled: pooled.into_iter().collect(), count }
+        let pooled = pooled(groups.iter());
+        Self { count: total(&pooled), groups, pooled }
     }
 
     /// Whether no group has any value.
@@ -79,6 +75,16 @@ impl Groups {
         let independent = share * (1.0 - share);
         if uncertain > 0.0 { (independent / uncertain).min(self.count as f64) } else { self.count as f64 }
     }
+}
+
+/// All of these together.
+#[must_use]
+pub fn pooled<'c>(several: impl Iterator<Item = &'c Counts>) -> Counts {
+    let mut pooled = BTreeMap::new();
+    for (value, count) in several.flatten() {
+        *pooled.entry(*value).or_insert(0) += count;
+    }
+    pooled.into_iter().collect()
 }
 
 fn total(counts: &[(u64, u64)]) -> u64 {
