@@ -101,7 +101,7 @@ pub enum EventFormat {
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
     /// The folder of a run; several, or a folder that holds several, are shown beside each other.
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required_unless_present = "schema", value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// How it is shown.
     #[arg(long, value_enum, default_value = "text")]
@@ -113,6 +113,19 @@ pub struct ReportArgs {
     /// Instead of a report, make every number again from the bundle's files and say what differs (exit 8).
     #[arg(long, conflicts_with_all = ["format", "output"])]
     pub verify: bool,
+    /// Instead of a report, print the JSON Schema of run.json, or of what several runs come to.
+    #[arg(long, value_enum, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "run",
+        conflicts_with_all = ["runs", "format", "output", "verify"])]
+    pub schema: Option<Schema>,
+}
+
+/// What has a published JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// A run's run.json.
+    Run,
+    /// The repeats.json of several runs.
+    Repeats,
 }
 
 /// Bundles and where they are joined.

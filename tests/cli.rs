@@ -48,8 +48,23 @@ fn bundle(folder: &Path) -> PathBuf {
     bundle
 }
 
+/// The run of a bundle, which fits the published schema whatever became of it.
 fn run_json(bundle: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(bundle.join("run.json")).unwrap()).unwrap()
+    fitting(&bundle.join("run.json"), plimsoll::runfile::schema::RUN)
+}
+
+/// What several runs came to.
+fn repeats_json(series: &Path) -> Value {
+    fitting(&series.join("repeats.json"), plimsoll::runfile::schema::REPEATS)
+}
+
+fn fitting(file: &Path, schema: &str) -> Value {
+    let value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    if let Err(error) = schema.validate(&value) {
+        panic!("{}: {error} at {}", file.display(), error.instance_path());
+    }
+    value
 }
 
 fn rows(bundle: &Path) -> usize {
@@ -155,8 +170,7 @@ fn repeats_are_independent_runs_held_beside_each_other() {
         assert!(screen.contains(told), "{told:?} is missing in\n{screen}");
     }
     let series = bundle(folder.path());
-    let told = fs::read_to_string(series.join("repeats.json")).unwrap();
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let told = repeats_json(&series);
     let runs = told["runs"].as_array().unwrap();
     let bundles: Vec<PathBuf> = runs.iter().map(|run| series.join(run["id"].as_str().unwrap())).collect();
     assert_eq!((bundles.len(), told["asked"].as_u64()), (3, Some(3)));
@@ -204,7 +218,7 @@ fn a_budget_holds_over_all_repeats() {
     assert!(screen.contains("stopped by budget.invocations = 25"), "{screen}");
     assert!(screen.contains("2 of 4 runs complete") && screen.contains("3 of 4 runs were made"), "{screen}");
     let series = bundle(folder.path());
-    let told: Value = serde_json::from_str(&fs::read_to_string(series.join("repeats.json")).unwrap()).unwrap();
+    let told = repeats_json(&series);
     let started =
         |run: &Value| run_json(&series.join(run["id"].as_str().unwrap()))["harness"]["started"].as_u64().unwrap();
     assert_eq!(told["runs"].as_array().unwrap().iter().map(started).collect::<Vec<_>>(), [10, 10, 5]);

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::{Exit, output};
-use crate::cli::{ReportArgs, ReportFormat};
+use crate::cli::{ReportArgs, ReportFormat, Schema};
 use crate::report::{csv, hgrm, html, junit, markdown, repeats as report_of_repeats, terminal};
 use crate::runfile::bundle;
 use crate::runfile::repeats::{self, REPEATS};
-use crate::runfile::{Repeats, Run, hlog, readback, verify};
+use crate::runfile::{Repeats, Run, hlog, readback, schema, verify};
 
 /// The first screen, where it is written to a folder.
 const REPORT_TXT: &str = "report.txt";
@@ -31,6 +31,14 @@ const JUNIT_XML: &str = "junit.xml";
 /// # Errors
 /// A folder is no bundle, the runs do not belong together, or the output can't be written.
 pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    if let Some(of) = args.schema {
+        let text = match of {
+            Schema::Run => schema::RUN,
+            Schema::Repeats => schema::REPEATS,
+        };
+        out.write_all(text.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     let bundles = args.runs.iter().map(|path| repeats::bundles(path)).collect::<Result<Vec<_>, _>>();
     let bundles = bundles.context("failed to report")?.concat();
     match (&args.runs[..], &bundles[..]) {

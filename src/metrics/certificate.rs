@@ -34,6 +34,7 @@ pub const WORKER_DIED: &str = "its worker died; what it had seen of it is lost";
 
 /// Which clock an event's time is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ArrivalClock {
     /// The kernel's receive stamp.
@@ -44,6 +45,7 @@ pub enum ArrivalClock {
 
 /// Whether a run's numbers can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// The harness's own error is small against what it measured.
@@ -56,6 +58,7 @@ pub enum Verdict {
 
 /// What a run measured of itself; times in nanoseconds, shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SelfError {
     /// Which clock the arrival stamps are from.
@@ -100,6 +103,7 @@ pub struct SelfError {
 
 /// The verdict on a run, with what it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// The verdict.
@@ -114,6 +118,7 @@ pub struct Certificate {
 
 /// Why a run is not trusted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reason {
     /// A figure of the harness's own is over its limit; nanoseconds.
@@ -162,6 +167,7 @@ pub enum Reason {
 
 /// A figure of the harness's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
     /// The error of an arrival stamp.

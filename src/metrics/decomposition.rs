@@ -13,6 +13,7 @@ pub const PART_QUANTILES: [f64; 2] = [0.5, 0.95];
 
 /// Completed invocations, taken apart. Times in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decomposition {
     /// How many.
@@ -34,6 +35,7 @@ pub struct Decomposition {
 
 /// A piece of some time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Slice {
     /// Its label.
@@ -48,6 +50,7 @@ pub struct Slice {
 
 /// One part over all completed invocations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PartSummary {
     /// Its mean time, and its share of all the time.
@@ -60,6 +63,7 @@ pub struct PartSummary {
 
 /// The mean invocation of one turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TurnSummary {
     /// The turn, from 0; absent for the conversation, whose times are the sums of its turns' means.
@@ -74,6 +78,7 @@ pub struct TurnSummary {
 
 /// The slowest invocations together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tail {
     /// The quantile of time to finish from the intended start from which on they are.
@@ -88,6 +93,7 @@ pub struct Tail {
 
 /// One slow invocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Slow {
     /// Its place in the plan.

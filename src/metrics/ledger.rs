@@ -8,6 +8,7 @@ use super::outcome::Outcome;
 
 /// How many planned starts ended in which way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
     /// Planned starts: in closed load what was taken up and what `-n` still owed.

@@ -10,6 +10,7 @@ use crate::stats::incidence::Observation;
 
 /// From where a latency is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The intended start: what a user who wanted it then had to wait.
@@ -20,6 +21,7 @@ pub enum Origin {
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Time to the first body byte.
@@ -56,6 +58,7 @@ pub enum Metric {
 
 /// One kind of sample: a metric and, for a latency, its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Series {
     /// What is measured.
     pub metric: Metric,

@@ -10,6 +10,7 @@ use super::tools::{Calls, Pairing, ToolTime};
 
 /// The label of an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Until the request was sent.
@@ -36,6 +37,7 @@ pub enum Part {
 
 /// The time of each part of an invocation, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PartTimes {
     /// [`Part::Connect`].

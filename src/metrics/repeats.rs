@@ -27,6 +27,7 @@ const ROUNDING: f64 = 0.001;
 
 /// Runs of one workload, summed up across.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Across {
     /// All invocations first, then the groups of the runs' own summaries.
@@ -39,6 +40,7 @@ pub struct Across {
 
 /// The invocations of one variant, of one scenario, or all of them, run by run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GroupAcross {
     /// The variant; absent for all together.
@@ -56,6 +58,7 @@ pub struct GroupAcross {
 
 /// One quantile of one metric; times in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct QuantileAcross {
     /// Of which metric.
@@ -72,6 +75,7 @@ pub struct QuantileAcross {
 
 /// A mean over runs in nanoseconds, with its two-sided 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MeanNs {
     /// The mean.
@@ -86,6 +90,7 @@ pub struct MeanNs {
 
 /// One share; from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShareAcross {
     /// Which one: `success`, `stall rate` or `good`.
@@ -100,6 +105,7 @@ pub struct ShareAcross {
 
 /// One rate, or the mean in flight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RateAcross {
     /// Which one, as in the summary of a run: `completed_per_s` …
@@ -112,6 +118,7 @@ pub struct RateAcross {
 
 /// A mean over runs with its two-sided 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mean {
     /// The mean.
@@ -126,6 +133,7 @@ pub struct Mean {
 
 /// How far runs lie apart, beside what their own intervals explain.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// The variance between the runs over what their own intervals explain: about 1 where nothing else is at work.
@@ -139,6 +147,7 @@ pub struct Spread {
 
 /// An objective and how it came out, run by run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AnswersAcross {
     /// The objective as it was written.
@@ -149,6 +158,7 @@ pub struct AnswersAcross {
 
 /// A figure in which runs differ by more than their own intervals explain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Disagreement {
     /// The figure: `ttfc p95`, `success`.

@@ -13,6 +13,7 @@ const COARSEST_NS: u64 = 1_000_000_000;
 
 /// What the server says of itself. Times in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServerView {
     /// How its clock lies to ours.
@@ -23,6 +24,7 @@ pub struct ServerView {
 
 /// The server's wall clock less ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClockOffset {
     /// At least: it stamped an event before that was seen.
@@ -35,6 +37,7 @@ pub struct ClockOffset {
 
 /// A latency as we see it and as the server accounts for it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// Which one.
@@ -51,6 +54,7 @@ pub struct Account {
 
 /// A latency that both sides stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Span {
     /// Time to first chunk from the send, against the stamps of `task_created` and of that chunk.

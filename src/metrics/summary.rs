@@ -17,6 +17,7 @@ pub const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 /// A run, summed up. Times in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
     /// From the end of the warm-up to the last known instant of any invocation in it.
@@ -37,6 +38,7 @@ pub struct Summary {
 
 /// When a run had settled, by MSER-5 on time to finish in order of intended start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Settled {
     /// Nothing speaks for a warm-up.
@@ -51,6 +53,7 @@ pub enum Settled {
 
 /// The invocations of one variant, of one scenario, or all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The variant; absent for all together.
@@ -83,6 +86,7 @@ pub struct Group {
 
 /// Sums over invocations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Totals {
     /// Complete events.
@@ -137,6 +141,7 @@ pub struct Totals {
 
 /// Per second of [`Summary::span_ns`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
     /// Invocations taken up.
@@ -153,6 +158,7 @@ pub struct Rates {
 
 /// A share and its two-sided 95 % interval, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// The share.
@@ -165,6 +171,7 @@ pub struct Share {
 
 /// One metric in its two rows (METRICS.md, "Two rows a metric").
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MetricSummary {
     /// Which one.
@@ -177,6 +184,7 @@ pub struct MetricSummary {
 
 /// What is no series of invocations, in its two rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MetricRows {
     /// Every one that was begun.
@@ -187,6 +195,7 @@ pub struct MetricRows {
 
 /// Some samples, summed up. Times in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Row {
     /// Samples that were taken.
@@ -207,6 +216,7 @@ pub struct Row {
 
 /// One quantile with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Quantile {
     /// Which one, from 0 to 1.
@@ -223,6 +233,7 @@ pub struct Quantile {
 
 /// Why a quantile has no number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Refused {
     /// Too few samples: the effective sample size is under what the quantile needs.
@@ -240,6 +251,7 @@ pub enum Refused {
 
 /// One way to fail, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// The outcome with its detail, such as `http_status:503`.

@@ -120,6 +120,7 @@ impl Calls {
 
 /// The calls of one tool, summed up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ToolSummary {
     /// The tool's name.

@@ -8,6 +8,7 @@ use crate::units::Human;
 
 /// Something about a run that its reader should know before its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Warning {
     /// The run did not end in order: its summary is of what was written until then.
@@ -147,6 +148,7 @@ pub enum Warning {
 
 /// A part of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetPart {
     /// So many invocations.

@@ -13,6 +13,7 @@ pub mod network;
 pub mod readback;
 pub mod repeats;
 pub mod run;
+pub mod schema;
 pub mod table;
 pub mod verify;
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The way to the target, settled before the load.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Where connections went: the target's addresses, or the proxy's.
@@ -18,6 +19,7 @@ pub struct Network {
 
 /// What the connections of a run took of the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sockets {
     /// The most that there were at a time.

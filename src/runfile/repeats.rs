@@ -62,6 +62,7 @@ pub enum Error {
 
 /// Runs of one workload, one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Repeats {
     /// The version of this file.
@@ -82,6 +83,7 @@ pub struct Repeats {
 
 /// One of the runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
     /// Its name: that of its folder.
@@ -98,6 +100,7 @@ pub struct Repeat {
 
 /// Something about the runs that their reader should know before the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Warning {
     /// Fewer runs than were asked for.

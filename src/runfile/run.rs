@@ -36,6 +36,7 @@ pub enum Error {
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It goes on, or was killed.
@@ -70,6 +71,7 @@ impl fmt::Display for Status {
 
 /// A run: what was asked, on what it ran, and what it came to. Times in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// The version of the bundle's files.
@@ -127,6 +129,7 @@ pub struct Run {
 
 /// One kind of conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Its name; empty where the profile has no scenario.
@@ -139,6 +142,7 @@ pub struct Scenario {
 
 /// A run that was joined with others of the same plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// Its name.
@@ -157,6 +161,7 @@ pub struct Part {
 
 /// What wrote a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Build {
     /// Its version.
@@ -167,6 +172,7 @@ pub struct Build {
 
 /// Where a run ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
     /// Operating system and architecture.
@@ -181,6 +187,7 @@ pub struct Machine {
 
 /// What the workers counted and spent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Harness {
     /// From the origin to the end of the last worker, in nanoseconds.
@@ -234,6 +241,7 @@ pub struct Harness {
 
 /// The objective that stopped a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Aborted {
     /// As it was written.
@@ -244,6 +252,7 @@ pub struct Aborted {
 
 /// Tasks that the run left behind at the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LeftTasks {
     /// How many.
@@ -256,6 +265,7 @@ pub struct LeftTasks {
 
 /// Where the arrival stamps came from, and what was wrong with them; times in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stamps {
     /// Which clock most events' times are from.

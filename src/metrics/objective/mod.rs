@@ -72,6 +72,7 @@ enum Limit {
 
 /// How an objective came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It holds, with its whole interval.
@@ -84,6 +85,7 @@ pub enum Answer {
 
 /// An objective with its answer and what that rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Judged {
     /// The objective as it was written.
