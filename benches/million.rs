@@ -66,7 +66,8 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let out = folder.path().join("out");
     let planned = invocations.to_string();
-    let ended = plimsoll(["run", profile.to_str().unwrap(), "--quiet", "--url", &url, "-n", &planned])
+    let ended = plimsoll(["run", profile.to_str().unwrap(), "--quiet", "--url", &url, "--agent", "mock-agent"])
+        .args(["-n", &planned])
         .args(["--out", out.to_str().unwrap()])
         .status()
         .unwrap();

@@ -52,10 +52,10 @@ fn summary() -> Summary {
         stamps.last_known_ns = stamps.finished_ns.unwrap_or(stamps.intended_ns + 50 * NS_PER_MS);
         digest.take(&record);
     }
-    let gaps = gaps.inner().expect("gaps were recorded");
+    let gaps = gaps.hdr().expect("gaps were recorded");
     let (variant, scenario) = ("base".to_owned(), String::new());
     let key = Key { metric: Metric::Gap, variant, scenario, completed: true, group: None };
-    digest.take_histogram(key, gaps);
+    digest.take_histogram(key, &gaps);
     Summary { server: Some(server()), ..digest.summary(1_700 * NS_PER_MS) }
 }
 
@@ -467,8 +467,8 @@ fn ci_gets_a_test_case_for_each_objective_and_for_trust() {
 fn a_distribution_is_what_hdr_histograms_plotter_reads() {
     let mut histogram = Histogram::default();
     (1..=20_u64).for_each(|ms| histogram.record(ms * ms * NS_PER_MS));
-    let all = histogram.inner().expect("recorded");
-    insta::assert_snapshot!(text(|out| hgrm::write("ttfc_from_intended", all, out)), @"
+    let all = histogram.hdr().expect("recorded");
+    insta::assert_snapshot!(text(|out| hgrm::write("ttfc_from_intended", &all, out)), @"
     #[ttfc_from_intended, completed invocations, milliseconds]
            Value     Percentile TotalCount 1/(1-Percentile)
 

@@ -123,10 +123,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn line(&mut self, tag: [&str; 4], start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
-        match histogram.inner() {
-            Some(inner) if !inner.is_empty() => self.histogram(tag, (start_ns, end_ns), inner),
-            _ => Ok(()),
-        }
+        histogram.hdr().map_or(Ok(()), |recorded| self.histogram(tag, (start_ns, end_ns), &recorded))
     }
 
     /// Writes a line as it was read.
@@ -323,7 +320,7 @@ mod tests {
                 ("gap.g07", "base", "completed", "a:b", 0),
             ]
         );
-        assert!(lines.iter().all(|line| Some(&line.histogram) == histogram.inner()));
+        assert!(lines.iter().all(|line| Some(&line.histogram) == histogram.hdr().as_deref()));
         assert_eq!((lines[0].gap_group(), lines[3].gap_group()), (None, Some(7)));
     }
 

@@ -3,6 +3,7 @@
 //! Recording and merging lose nothing but digits: merging parts gives the same histogram as recording the whole. A
 //! value that does not fit is counted apart, never put at the edge.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram as Hdr;
@@ -16,17 +17,69 @@ pub const HIGHEST_NS: u64 = 24 * 3_600 * 1_000_000_000;
 /// Significant decimal digits that a bucket keeps.
 pub const DIGITS: u8 = 3;
 
-/// Times in nanoseconds, to three significant digits from 1 µs to 24 h; 232 KiB from its first value on, next to
-/// nothing before.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// So many values are kept as they are before they get buckets.
+const FEW: usize = 512;
+
+/// Times in nanoseconds, to three significant digits from 1 µs to 24 h; sixteen bytes a value for the first 512, and
+/// 232 KiB from then on: a run has hundreds of histograms a second, and most of them are of few values.
+#[derive(Debug, Clone, Default)]
 pub struct Histogram {
-    inner: Option<Hdr<u64>>,
+    held: Held,
     count: u64,
     below_range: u64,
     above_range: u64,
     sum_ns: u128,
     min_ns: u64,
     max_ns: u64,
+}
+
+/// The values within range.
+#[derive(Debug, Clone)]
+enum Held {
+    /// Each with how often it was recorded, as they came.
+    Few(Vec<(u64, u64)>),
+    /// In buckets.
+    Many(Hdr<u64>),
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl Held {
+    fn record(&mut self, ns: u64, n: u64) {
+        match self {
+            Self::Many(hdr) => hdr.record_n(ns, n).expect("every time up to the highest has a bucket"),
+            Self::Few(few) if few.len() < FEW => few.push((ns, n)),
+            Self::Few(few) => {
+                let mut hdr = in_buckets(few);
+                hdr.record_n(ns, n).expect("every time up to the highest has a bucket");
+                *self = Self::Many(hdr);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (_, Self::Few(few)) => few.iter().for_each(|(ns, n)| self.record(*ns, *n)),
+            (Self::Many(hdr), Self::Many(other)) => hdr.add(other).expect("all our histograms have the same buckets"),
+            (Self::Few(few), Self::Many(other)) => {
+                let few = std::mem::take(few);
+                *self = Self::Many(other.clone());
+                few.into_iter().for_each(|(ns, n)| self.record(ns, n));
+            }
+        }
+    }
+}
+
+impl PartialEq for Histogram {
+    /// The same totals and the same buckets, in whatever way they are held.
+    fn eq(&self, other: &Self) -> bool {
+        let totals = |of: &Self| (of.count, of.below_range, of.above_range, of.sum_ns, of.min_ns, of.max_ns);
+        totals(self) == totals(other) && self.counts().eq(other.counts())
+    }
 }
 
 impl Histogram {
@@ -51,7 +104,7 @@ impl Histogram {
         if ns < LOWEST_NS {
             self.below_range += n;
         }
-        self.inner.get_or_insert_with(empty).record_n(ns, n).expect("every time up to the highest has a bucket");
+        self.held.record(ns, n);
     }
 
     /// Adds all that another histogram counted.
@@ -65,20 +118,17 @@ impl Histogram {
         self.below_range += other.below_range;
         self.above_range += other.above_range;
         self.sum_ns += other.sum_ns;
-        match (&mut self.inner, &other.inner) {
-            (_, None) => {}
-            (Some(inner), Some(other)) => inner.add(other).expect("all our histograms have the same buckets"),
-            (inner @ None, Some(other)) => *inner = Some(other.clone()),
-        }
+        self.held.merge(&other.held);
     }
 
     /// Forgets every value and keeps the memory, for the next interval.
     pub fn clear(&mut self) {
-        let inner = self.inner.take().map(|mut inner| {
-            inner.reset();
-            inner
-        });
-        *self = Self { inner, ..Self::default() };
+        let mut held = std::mem::take(&mut self.held);
+        match &mut held {
+            Held::Few(few) => few.clear(),
+            Held::Many(hdr) => hdr.reset(),
+        }
+        *self = Self { held, ..Self::default() };
     }
 
     /// How many times were recorded, those out of range included.
@@ -144,16 +194,18 @@ impl Histogram {
     }
 
     /// Every bucket that is not empty as (upper end in nanoseconds, count), in order of value.
-    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.inner.iter().flat_map(counts)
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        self.hdr().map_or_else(Vec::new, |hdr| counts(&hdr).collect()).into_iter()
     }
 
     /// The histogram to write into an interval log; `None` as long as nothing was recorded within range.
-    ///
-    /// After [`clear`](Self::clear) it is there and empty.
     #[must_use]
-    pub fn inner(&self) -> Option<&Hdr<u64>> {
-        self.inner.as_ref()
+    pub fn hdr(&self) -> Option<Cow<'_, Hdr<u64>>> {
+        match &self.held {
+            Held::Few(few) if few.is_empty() => None,
+            Held::Few(few) => Some(Cow::Owned(in_buckets(few))),
+            Held::Many(hdr) => (!hdr.is_empty()).then_some(Cow::Borrowed(hdr)),
+        }
     }
 }
 
@@ -174,8 +226,10 @@ pub fn add<K: Ord>(all: &mut BTreeMap<K, Hdr<u64>>, key: K, part: &Hdr<u64>) {
     }
 }
 
-fn empty() -> Hdr<u64> {
-    Hdr::new_with_bounds(LOWEST_NS, HIGHEST_NS, DIGITS).expect("the constants are valid bounds")
+fn in_buckets(few: &[(u64, u64)]) -> Hdr<u64> {
+    let mut hdr = Hdr::new_with_bounds(LOWEST_NS, HIGHEST_NS, DIGITS).expect("the constants are valid bounds");
+    few.iter().for_each(|(ns, n)| hdr.record_n(*ns, *n).expect("every time up to the highest has a bucket"));
+    hdr
 }
 
 #[cfg(test)]
@@ -195,13 +249,13 @@ mod tests {
         let nothing = Histogram::default();
         assert_eq!((nothing.count(), nothing.min_ns(), nothing.max_ns(), nothing.mean_ns()), (0, None, None, None));
         assert_eq!(nothing.quantile_ns(0.5), None);
-        assert!(nothing.inner().is_none());
+        assert!(nothing.hdr().is_none());
     }
 
     #[test]
-    fn one_takes_232_kib() {
+    fn many_take_232_kib() {
         let one = of(&[1]);
-        assert_eq!(one.inner().expect("recorded").distinct_values() * size_of::<u64>(), 232 * 1_024);
+        assert_eq!(one.hdr().expect("recorded").distinct_values() * size_of::<u64>(), 232 * 1_024);
     }
 
     #[test]
@@ -220,7 +274,7 @@ mod tests {
     fn clearing_keeps_only_the_memory() {
         let mut histogram = of(&[5_000, u64::MAX]);
         histogram.clear();
-        assert!(histogram.inner().is_some());
+        assert!(histogram.hdr().is_none());
         assert_eq!((histogram.count(), histogram.above_range(), histogram.max_ns()), (0, 0, None));
         histogram.record(7_000);
         assert_eq!((histogram.min_ns(), histogram.max_ns()), (Some(7_000), Some(7_000)));
@@ -232,6 +286,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn few_values_and_many_are_what_buckets_alone_would_hold(
+            seed in times(),
+            lengths in prop::collection::vec(prop_oneof![0_usize..4, FEW - 2..FEW + 3, 0..2 * FEW], 1..4),
+        ) {
+            let mut naive = in_buckets(&[]);
+            let mut merged = Histogram::default();
+            for (part, length) in (1_u64..).zip(lengths) {
+                let values: Vec<_> = (0..length as u64).map(|at| seed.wrapping_mul(at * part) % HIGHEST_NS).collect();
+                values.iter().for_each(|ns| naive.record(*ns).expect("within range"));
+                merged.merge(&of(&values));
+            }
+            prop_assert!(merged.counts().eq(counts(&naive)));
+        }
+
         #[test]
         fn merging_parts_is_recording_the_whole(
             values in prop::collection::vec(times(), 0..50),
@@ -263,7 +332,7 @@ mod tests {
                 // Half a rank lower, where rounding cannot lift HdrHistogram's own over the next rank.
                 let n = values.len() as u64;
                 let within = (rank(p, n) as f64 - 0.5) / n as f64;
-                prop_assert_eq!(histogram.quantile_ns(p), Some(histogram.inner().expect("recorded").value_at_quantile(within)));
+                prop_assert_eq!(histogram.quantile_ns(p), Some(histogram.hdr().expect("recorded").value_at_quantile(within)));
             }
         }
     }
