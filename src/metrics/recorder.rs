@@ -164,8 +164,8 @@ impl Recorder {
                 variant: Arc::clone(variant),
                 scenario: Arc::clone(scenario),
                 warmup,
-                client_lag: Histogram::default(),
-                stamp_error: Histogram::default(),
+                client_lag: Histogram::of_many(),
+                stamp_error: Histogram::of_many(),
             });
             self.events.len() - 1
         });

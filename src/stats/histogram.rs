@@ -83,6 +83,12 @@ impl PartialEq for Histogram {
 }
 
 impl Histogram {
+    /// An empty histogram with all its buckets: recording allocates nothing.
+    #[must_use]
+    pub fn of_many() -> Self {
+        Self { held: Held::Many(in_buckets(&[])), ..Self::default() }
+    }
+
     /// Counts one time.
     pub fn record(&mut self, ns: u64) {
         self.record_n(ns, 1);
