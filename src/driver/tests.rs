@@ -25,6 +25,7 @@ use crate::runfile::verify::verify;
 use crate::runfile::{Bundle, Run, Status, invocations};
 use crate::units::NS_PER_MS;
 
+mod buffering;
 mod lost_worker;
 mod target_gone;
 
@@ -331,6 +332,7 @@ fn expected(kind: FaultKind) -> Outcome {
         | FaultKind::Connected
         | FaultKind::Drip
         | FaultKind::Buffer
+        | FaultKind::Hold
         | FaultKind::SplitUtf8
         | FaultKind::SplitLineEnd
         | FaultKind::Cr

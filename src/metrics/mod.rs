@@ -3,6 +3,7 @@
 //! The definitions stand in the README ("What is measured"); nothing here reads a clock or a socket.
 
 pub mod breakdown;
+pub mod buffering;
 pub mod certificate;
 pub mod check;
 mod column;
@@ -29,6 +30,7 @@ pub mod tracker;
 pub mod warning;
 mod watch;
 
+pub use buffering::Buffered;
 pub use certificate::{Certificate, Verdict};
 pub use check::Checks;
 pub use ledger::Ledger;

@@ -23,6 +23,9 @@ pub(super) struct Pulse {
     /// The number of the last read, and whether it has completed an event.
     read: u64,
     event_in_read: bool,
+    /// Whether it has brought a chunk with text, and its bytes so far.
+    chunk_in_read: bool,
+    read_bytes: u64,
     reads: u64,
     shared_reads: u64,
     longest_silence_ns: u64,
@@ -48,6 +51,8 @@ impl Pulse {
             text_bytes: 0,
             read: 0,
             event_in_read: false,
+            chunk_in_read: false,
+            read_bytes: 0,
             reads: 0,
             shared_reads: 0,
             longest_silence_ns: 0,
@@ -68,6 +73,11 @@ impl Pulse {
         self.body_bytes
     }
 
+    /// Whether the last read has brought a chunk with text already, and its bytes so far.
+    pub(super) fn chunk_in_read(&self) -> Option<u64> {
+        self.chunk_in_read.then_some(self.read_bytes)
+    }
+
     /// Something is known of this instant.
     pub(super) fn known(&mut self, at_ns: u64) {
         self.known_ns = self.known_ns.max(at_ns);
@@ -82,11 +92,14 @@ impl Pulse {
         if is_first || self.read != read {
             self.reads += 1;
             self.event_in_read = false;
+            self.chunk_in_read = false;
+            self.read_bytes = 0;
         }
         self.read = read;
         self.piece_ns = at_ns;
         self.pieces += 1;
         self.body_bytes += bytes as u64;
+        self.read_bytes += bytes as u64;
         is_first
     }
 
@@ -114,6 +127,7 @@ impl Pulse {
             self.gaps_ns.push(gap_ns);
         }
         self.chunk_ns = at_ns;
+        self.chunk_in_read = true;
         self.chunks += 1;
         self.text_bytes += text_bytes as u64;
         gap_ns

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::buffering::Buffered;
 use super::outcome::Outcome;
 use super::parts::PartTimes;
 use super::tools::ToolTime;
@@ -161,6 +162,8 @@ pub struct Record {
     pub stamps: Stamps,
     /// How much.
     pub counts: Counts,
+    /// Its reads of chunks that were sent apart.
+    pub buffered: Buffered,
     /// The longest waits.
     pub longest: Longest,
     /// Every instant from its start to its end, by label.
@@ -201,6 +204,7 @@ impl Record {
             detail: None,
             stamps,
             counts: Counts::default(),
+            buffered: Buffered::default(),
             longest: Longest::default(),
             parts: PartTimes::default(),
             stalled: PartTimes::default(),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::buffering::Watcher;
 use super::check::{Answer, Checks};
 use super::outcome::Outcome;
 use super::parts::{Labeller, Step};
@@ -99,6 +100,7 @@ pub struct Tracker {
     /// How the task ended.
     status: Option<Box<Status>>,
     labels: Labeller,
+    buffering: Watcher,
     /// What is known besides; what the fields above know of is filled in at the end.
     record: Record,
     watch: Watch,
@@ -117,6 +119,7 @@ impl Tracker {
             task_id,
             status: None,
             labels: Labeller::new(started_ns),
+            buffering: Watcher::new(),
             record: start.record(),
             answer: None,
             watch,
@@ -245,6 +248,7 @@ impl Tracker {
     pub fn end(mut self, end: End, now_ns: u64) -> (Record, Vec<u64>) {
         let (record, last_byte_ns) = (&mut self.record, self.pulse.byte_ns());
         let gaps_ns = self.pulse.end(record);
+        record.buffered = self.buffering.found();
         record.task_id = self.task_id;
         record.counts.tool_unpaired += self.labels.open_calls();
         record.stamps.last_known_ns = now_ns.max(record.stamps.last_known_ns);
@@ -299,6 +303,10 @@ impl Tracker {
         };
         if let Some(answer) = &mut self.answer {
             answer.chunk(&envelope.chunk_text().unwrap_or_default());
+        }
+        match self.pulse.chunk_in_read() {
+            Some(read_bytes) => self.buffering.further(envelope.time, read_bytes),
+            None => self.buffering.first(envelope.time),
         }
         let mut stalled = false;
         if let Some(gap_ns) = self.pulse.chunk(at, text_bytes) {

@@ -63,6 +63,19 @@ pub enum Warning {
         /// Their share of all events, from 0 to 1.
         share: f64,
     },
+    /// Chunks that the server had sent apart came together.
+    Buffered {
+        /// Their share of all chunks, from 0 to 1.
+        share: f64,
+        /// The reads that they came in.
+        reads: u64,
+        /// How many they were.
+        chunks: u64,
+        /// The bytes of those reads.
+        bytes: u64,
+        /// What lay between the first and the last of each read by the server's clock, in nanoseconds, summed up.
+        squeezed_ns: u64,
+    },
     /// Connections were made for most invocations although they may be reused.
     NotReused {
         /// Share of invocations on a new connection, from 0 to 1.
@@ -171,7 +184,6 @@ impl fmt::Display for BudgetPart {
 
 impl fmt::Display for Warning {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |share: &f64| format!("{:.1} %", share * 100.0);
         match self {
             Self::Unfinished => write!(
                 out,
@@ -207,30 +219,15 @@ impl fmt::Display for Warning {
                 out,
                 "time to finish never settled: its quantiles depend on how long the run is; look at intervals.csv"
             ),
-            Self::SharedReads { share } => write!(
-                out,
-                "{} of events came in one read with a later one: their times are upper bounds, and short gaps between them say nothing about the server",
-                percent(share)
-            ),
             Self::NotReused { share } => write!(
                 out,
                 "{} of invocations had to make a new connection although target.connection = \"reuse\": the server closes them",
-                percent(share)
+                percent(*share)
             ),
             Self::RateLimited { count } => {
                 write!(
                     out,
                     "{count} invocations were refused with status 429: the target's rate limit is what was measured; lower the load"
-                )
-            }
-            Self::NoChunks { count } => write!(
-                out,
-                "{count} invocations completed without any chunk of text, so they have no time to first chunk: does the agent stream its answer?"
-            ),
-            Self::ForeignEvents { count } => {
-                write!(
-                    out,
-                    "{count} events belonged to other tasks than the invocation's own; they were counted and left out"
                 )
             }
             limits => limits.fmt_limits(out),
@@ -289,9 +286,44 @@ impl Warning {
                     None => write!(out, " (target.stop_tasks = false): they may go on at the agent, and cost"),
                 }
             }
+            streams => streams.fmt_streams(out),
+        }
+    }
+
+    /// What the streams themselves were like.
+    fn fmt_streams(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SharedReads { share } => write!(
+                out,
+                "{} of events came in one read with a later one: their times are upper bounds, and short gaps between them say nothing about the server",
+                percent(*share)
+            ),
+            Self::Buffered { share, reads, chunks, bytes, squeezed_ns } => write!(
+                out,
+                "{} of chunks were held back and came together: each of {reads} reads brought about {:.0} chunks in {} bytes at once that the server had stamped over {}, {} in all, and the client did not cause it: the server or a proxy on the way buffers the stream, so first chunks are late and gaps are not the server's; turn that off (nginx: proxy_buffering off, or the header X-Accel-Buffering: no), and compression and the CDN for this path",
+                percent(*share),
+                *chunks as f64 / (*reads).max(1) as f64,
+                bytes / (*reads).max(1),
+                Human(squeezed_ns / (*reads).max(1)),
+                Human(*squeezed_ns)
+            ),
+            Self::NoChunks { count } => write!(
+                out,
+                "{count} invocations completed without any chunk of text, so they have no time to first chunk: does the agent stream its answer?"
+            ),
+            Self::ForeignEvents { count } => {
+                write!(
+                    out,
+                    "{count} events belonged to other tasks than the invocation's own; they were counted and left out"
+                )
+            }
             _ => Ok(()),
         }
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 #[cfg(test)]
@@ -305,6 +337,13 @@ mod tests {
             Warning::Cut { count: 3, drain_ns: 30_000_000_000 },
             Warning::Little { in_flight: 50.0, product: 41.25 },
             Warning::SharedReads { share: 0.125 },
+            Warning::Buffered {
+                share: 0.983,
+                reads: 412,
+                chunks: 4_079,
+                bytes: 1_697_028,
+                squeezed_ns: 75_190_000_000,
+            },
             Warning::RateLimited { count: 7 },
             Warning::HeldUp { count: 12 },
             Warning::BudgetSpent { spent: BudgetPart::Invocations(500) },
@@ -323,6 +362,7 @@ mod tests {
         3 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end
         mean in flight is 50.00 but rate × mean time is 41.25 (Little's law): the run was too short to settle, or a count is wrong
         12.5 % of events came in one read with a later one: their times are upper bounds, and short gaps between them say nothing about the server
+        98.3 % of chunks were held back and came together: each of 412 reads brought about 10 chunks in 4119 bytes at once that the server had stamped over 182ms, 75.2s in all, and the client did not cause it: the server or a proxy on the way buffers the stream, so first chunks are late and gaps are not the server's; turn that off (nginx: proxy_buffering off, or the header X-Accel-Buffering: no), and compression and the CDN for this path
         7 invocations were refused with status 429: the target's rate limit is what was measured; lower the load
         12 starts had to wait for a limit of the run's own (in flight, or the budget's rate or brake): their times from the intended start include that wait, and the load was not fully open
         the run was stopped by budget.invocations = 500: these are the numbers of what it had done by then

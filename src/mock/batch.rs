@@ -36,6 +36,8 @@ pub(super) struct Batch<'a, O> {
     writer: Writer<'a>,
     encoder: Encoder,
     bytes: Vec<u8>,
+    /// Until when what is in it may be held back, in nanoseconds; absent when nothing is.
+    held_until_ns: Option<u64>,
     /// The events in it, when the truth is written down.
     due: Vec<Due>,
     /// Events so far, those in the batch included.
@@ -53,6 +55,7 @@ impl<'a, O: Outlet> Batch<'a, O> {
             index: booking.index,
             flaws,
             bytes: Vec::new(),
+            held_until_ns: None,
             due: Vec::new(),
             events: 0,
             is_gone: false,
@@ -104,6 +107,9 @@ impl<'a, O: Outlet> Batch<'a, O> {
     /// Puts the event in that was written.
     fn add(&mut self, kind: &'static str, due_ns: u64) {
         if !self.is_gone {
+            if let Some(hold) = self.flaws.hold.filter(|_| self.held_until_ns.is_none()) {
+                self.held_until_ns = Some(self.agent.clock.now().saturating_add(hold.delay_ns));
+            }
             if self.flaws.comments {
                 self.encoder.comment(b"comment", &mut self.bytes);
             }
@@ -133,11 +139,21 @@ impl<'a, O: Outlet> Batch<'a, O> {
         }
     }
 
-    /// Writes what is in it, unless everything is held back to the end.
+    /// Writes what is in it, unless it is held back.
     pub(super) async fn flush(&mut self) {
-        if !self.flaws.buffer {
+        if !self.flaws.buffer && !self.is_held() {
             self.write_all().await;
         }
+    }
+
+    fn is_held(&self) -> bool {
+        let gathers = self.flaws.hold.is_some_and(|hold| (self.bytes.len() as u64) < hold.bytes);
+        gathers && self.held_until_ns.is_some_and(|until_ns| self.agent.clock.now() < until_ns)
+    }
+
+    /// Until when what is in it may be held back, in nanoseconds; absent when nothing is.
+    pub(super) fn held_until_ns(&self) -> Option<u64> {
+        self.held_until_ns.filter(|_| !self.is_gone && !self.flaws.buffer)
     }
 
     /// Writes what is in it, in any case.
@@ -145,6 +161,7 @@ impl<'a, O: Outlet> Batch<'a, O> {
         if self.is_gone {
             return;
         }
+        self.held_until_ns = None;
         let handed_ns = self.hand_over();
         let written = self.write_out().await;
         self.note_handed(handed_ns);

@@ -11,6 +11,15 @@ pub(super) enum Cut {
     InsideLineEnd,
 }
 
+/// How long events are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// Until so many bytes of them have gathered,
+    pub(super) bytes: u64,
+    /// or the first of them has waited for so long.
+    pub(super) delay_ns: u64,
+}
+
 /// Everything that goes wrong with one invocation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Flaws<'s> {
@@ -29,6 +38,7 @@ pub(super) struct Flaws<'s> {
     /// One byte a write, this far apart.
     pub(super) drip_ns: Option<u64>,
     pub(super) buffer: bool,
+    pub(super) hold: Option<Hold>,
     pub(super) cut: Option<Cut>,
     pub(super) line_end: LineEnd,
     pub(super) comments: bool,
@@ -84,6 +94,7 @@ impl<'s> Flaws<'s> {
             Kind::AfterEnd => self.after_end = true,
             Kind::Drip => self.drip_ns = Some(fault.delay_ns),
             Kind::Buffer => self.buffer = true,
+            Kind::Hold => self.hold = Some(Hold { bytes: fault.bytes, delay_ns: fault.delay_ns }),
             Kind::SplitUtf8 => self.cut = Some(Cut::InsideCharacter),
             Kind::SplitLineEnd => self.cut = Some(Cut::InsideLineEnd),
             Kind::Cr => self.line_end = LineEnd::Cr,

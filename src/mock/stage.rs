@@ -153,10 +153,18 @@ impl<O: Outlet> Stage<'_, O> {
             None => {
                 // What was told so far is not held back by the wait for a slot.
                 self.batch.flush().await;
-                tokio::select! {
-                    biased;
-                    slot = agent.service.slot(|| agent.clock.now()) => slot,
-                    () = booking.stop.asked() => return Ok(true),
+                let slot = agent.service.slot(|| agent.clock.now());
+                tokio::pin!(slot);
+                loop {
+                    let release_ns = self.batch.held_until_ns();
+                    tokio::select! {
+                        biased;
+                        slot = &mut slot => break slot,
+                        () = booking.stop.asked() => return Ok(true),
+                        () = agent.clock.sleep_until(release_ns.unwrap_or(u64::MAX)), if release_ns.is_some() => {
+                            self.batch.flush().await;
+                        }
+                    }
                 }
             }
         };
@@ -288,15 +296,19 @@ impl<O: Outlet> Stage<'_, O> {
         let stop = &self.booking.stop;
         while clock.now() < self.due_ns && !stop.is_asked() {
             let ping_at_ns = ping_ns.map_or(u64::MAX, |ping_ns| clock.now().saturating_add(ping_ns));
+            let release_ns = self.batch.held_until_ns().unwrap_or(u64::MAX);
             let was_gone = self.batch.is_gone();
             tokio::select! {
                 biased;
-                () = clock.sleep_until(self.due_ns.min(ping_at_ns)) => {}
+                () = clock.sleep_until(self.due_ns.min(ping_at_ns).min(release_ns)) => {}
                 () = stop.asked() => {}
                 () = self.batch.hung_up() => {}
             }
             if self.batch.is_gone() && !was_gone && self.agent.script.shape.hang_up == HangUp::Stop {
                 return;
+            }
+            if release_ns <= clock.now() {
+                self.batch.flush().await;
             }
             if ping_at_ns <= clock.now() && ping_at_ns < self.due_ns {
                 self.batch.ping().await;

@@ -272,6 +272,7 @@ fn each_fault_is_seen_as_what_it_is() {
     connected: 200 0 connected, 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3
     drip: 200 1433 task_created, 2894 task_updated, 3099 chunk, 3304 chunk, 4867 task_finished, whole, 4868
     buffer: 200 70 task_created, 70 task_updated, 70 chunk, 70 chunk, 70 task_finished, whole, 1
+    hold: 200 70 task_created, 70 task_updated, 70 chunk, 70 chunk, 70 task_finished, whole, 1
     split_utf8: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 10
     split_line_end: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 10
     cr: 200 0 task_created, 0 task_updated, 50 chunk, 70 chunk, 70 task_finished, whole, 3

@@ -179,6 +179,10 @@ columns! {
     "body_bytes" => counts.body_bytes;
     "reads" => counts.reads;
     "shared_reads" => counts.shared_reads;
+    "buffered_reads" => buffered.reads;
+    "buffered_chunks" => buffered.chunks;
+    "buffered_bytes" => buffered.bytes;
+    "buffered_squeezed_ns" => buffered.squeezed_ns;
     "comments" => counts.comments;
     "unknown_events" => counts.unknown_events;
     "foreign_events" => counts.foreign_events;

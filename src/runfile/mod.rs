@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod difference;
 pub mod events;
+mod facts;
 pub mod hlog;
 pub mod intervals;
 pub mod invocations;

@@ -81,6 +81,7 @@ kinds! {
     Connected "connected" "A `connected` event comes first.",
     Drip "drip" "The stream comes one byte a write, `delay` apart.",
     Buffer "buffer" "Everything is held back and comes at once at the end, as from a proxy that buffers.",
+    Hold "hold" "Events are held back until `bytes` of them have gathered or the first has waited for `delay`, as by a proxy that buffers.",
     SplitUtf8 "split_utf8" "Each event comes in two writes, cut inside a character of several bytes where it has one.",
     SplitLineEnd "split_line_end" "Each event comes in two writes, cut inside its last line end.",
     Cr "cr" "Lines end in CR.",

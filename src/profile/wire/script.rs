@@ -205,6 +205,7 @@ fn fault(form: &mut Form, index: usize) -> Option<Planted> {
     let delay_ns = form.number(&key("delay")).unwrap_or(match kind {
         FaultKind::SlowHeaders => NS_PER_S,
         FaultKind::Drip => NS_PER_MS,
+        FaultKind::Hold => 100 * NS_PER_MS,
         _ => 0,
     });
     Some(Planted {
@@ -276,7 +277,7 @@ speed = 2
         scripts/x.toml:7: headers: expected list = one or more values, each a duration such as "20ms", found a list
         scripts/x.toml:8: think: expected a table with one key, the distribution's name, found a table
         scripts/x.toml:9: gaps: unknown key; did you mean gap?
-        scripts/x.toml:13: fault[0].kind: expected one of "refuse", "reset_before_headers", "never_answer", "slow_headers", "status", "redirect", "empty", "wrong_content_type", "error_body", "garbage", "bad_framing", "reset_in_stream", "end_early", "stall", "malformed_json", "huge_event", "unknown_event", "foreign_task", "after_end", "duplicate_finish", "failed", "error", "stopped", "wrong_answer", "empty_answer", "connected", "drip", "buffer", "split_utf8", "split_line_end", "cr", "crlf", "comments", "fields", found "explode"
+        scripts/x.toml:13: fault[0].kind: expected one of "refuse", "reset_before_headers", "never_answer", "slow_headers", "status", "redirect", "empty", "wrong_content_type", "error_body", "garbage", "bad_framing", "reset_in_stream", "end_early", "stall", "malformed_json", "huge_event", "unknown_event", "foreign_task", "after_end", "duplicate_finish", "failed", "error", "stopped", "wrong_answer", "empty_answer", "connected", "drip", "buffer", "hold", "split_utf8", "split_line_end", "cr", "crlf", "comments", "fields", found "explode"
         scripts/x.toml:16: fault[1].probability: expected a number from 0 to 1, found 2
         scripts/x.toml:18: service.queue_max: without mock.service.slots there is no limit that it could belong to; set slots = 8 in the same table, or remove it
         scripts/x.toml:19: service.overflow: expected one of 429, 503, found 500
