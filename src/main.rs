@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use plimsoll::cli::{Cli, Command};
-use plimsoll::cmd::{Exit, calibrate, check, merge, mock, probe, report, run, sse, workload};
+use plimsoll::cmd::{Exit, calibrate, check, merge, mock, probe, report, run, sse, told, workload};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {}", printable(&message(&error)));
+            let _ = writeln!(io::stderr(), "error: {}", told(&error));
             Exit::of_failure(&error).into()
         }
     }
@@ -34,20 +34,6 @@ fn command(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Mock(args) => mock::run(args, &mut out),
         Command::Probe(args) => probe::run(&workload::load(&args.profile)?, args, &mut out),
     }
-}
-
-/// An error with its causes, each told once: some texts name their cause themselves.
-fn message(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text {
-        text if text.contains(&cause) => text,
-        text if text.is_empty() => cause,
-        text => format!("{text}: {cause}"),
-    })
-}
-
-/// Text of a file's or a server's that can't steer the terminal; lines stay lines.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
 /// A reader that has seen enough is no failure.

@@ -550,6 +550,94 @@ fn too_many_streams_for_the_descriptors_are_refused_with_the_number_that_fits() 
     insta::assert_snapshot!(text(&ended.stderr), @"error: failed to start: hold 500 connections at a time: the limit on open files is 100, and each connection takes 2; lower -c to 10, let HTTP/2 streams share connections (target.streams), or raise the hard limit (ulimit -Hn)");
 }
 
+/// A run whose files may have so many blocks of 512 bytes each, as on a disk that is full.
+fn run_on_a_small_disk(blocks: u32, folder: &Path, more: &str) -> Output {
+    let args = format!("run --quiet --out {} -c 4 -n 3000 {} {more}", folder.display(), FAST.join(" "));
+    // A limit that is met raises a signal, which a disk does not.
+    let command = format!("trap '' XFSZ; ulimit -f {blocks}; exec {} {args}", env!("CARGO_BIN_EXE_plimsoll"));
+    Command::new("sh").args(["-c", &command]).env_clear().output().unwrap()
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_shown_and_the_code_is_9() {
+    // Enough for run.json, and too little for the rows.
+    let folder = tempfile::tempdir().unwrap();
+    let ended = run_on_a_small_disk(240, folder.path(), "");
+    let (screen, told) = (text(&ended.stdout), text(&ended.stderr));
+    assert_eq!(ended.status.code(), Some(9), "{screen}{told}");
+    assert!(screen.contains("then cut since its files could not be written"), "{screen}");
+    assert!(
+        screen.contains("time to first chunk") && told.contains("invocations.csv: File too large"),
+        "{screen}{told}"
+    );
+    let bundle = bundle(folder.path());
+    let run = run_json(&bundle);
+    assert_eq!(
+        (run["status"].as_str(), &run["warnings"][0]["kind"]),
+        (Some("write_failed"), &Value::from("unwritten"))
+    );
+    let ledger = &run["summary"]["groups"][0]["ledger"];
+    assert_eq!((&ledger["planned"], &run["harness"]["planned"]), (&Value::from(3_000), &Value::from(3_000)));
+    assert!((rows(&bundle) as u64) < 3_000, "the file lacks its end, the summary does not");
+    let again = output(&["report", bundle.to_str().unwrap()]);
+    // Where the cut falls on the end of a row, only the sums tell it.
+    assert!(text(&again.stdout).contains("but the workers counted 3000"), "{}", text(&again.stdout));
+
+    // Too little for run.json, too: all there is stands on standard output.
+    let folder = tempfile::tempdir().unwrap();
+    let ended = run_on_a_small_disk(16, folder.path(), "--json");
+    assert_eq!(ended.status.code(), Some(9), "{}", text(&ended.stderr));
+    let told: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(told["summary"]["groups"][0]["ledger"]["planned"], 3_000);
+    assert!(text(&ended.stderr).contains("run.json: File too large"), "{}", text(&ended.stderr));
+}
+
+#[test]
+fn events_that_a_full_disk_does_not_take_leave_the_run_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = format!("run --quiet --out {} -c 4 -n 40 --events {}", folder.path().display(), FAST.join(" "));
+    let limit = "trap '' XFSZ; ulimit -f 400";
+    let args = args.replace("mock.chunks=3", "mock.chunks=300");
+    let command = format!("{limit}; exec {} {args}", env!("CARGO_BIN_EXE_plimsoll"));
+    let ended = Command::new("sh").args(["-c", &command]).env_clear().output().unwrap();
+    let screen = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(9), "{screen}{}", text(&ended.stderr));
+    assert!(screen.contains("all 40 invocations completed"), "{screen}");
+    assert!(text(&ended.stderr).contains("events.csv: File too large"), "{}", text(&ended.stderr));
+    assert_eq!(run_json(&bundle(folder.path()))["status"], "done");
+}
+
+#[test]
+fn a_run_that_can_not_be_summed_up_shows_its_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, _stderr) = running(folder.path());
+    fs::remove_file(bundle(folder.path()).join("invocations.csv")).unwrap();
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let mut screen = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut screen).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(screen.contains("the run could not be summed up") && screen.contains(" completed"), "{screen}");
+    let run = run_json(&bundle(folder.path()));
+    assert!(run["summary"].is_null() && run["harness"]["started"].as_u64() > Some(0), "{run}");
+}
+
+#[test]
+fn a_bundle_without_one_of_its_files_shows_the_others() {
+    let (_, folder) = run(&["-c", "2", "-n", "30"]);
+    let bundle = bundle(folder.path());
+    for file in ["histograms.hlog", "invocations.csv"] {
+        fs::remove_file(bundle.join(file)).unwrap();
+        let report = output(&["report", bundle.to_str().unwrap()]);
+        let screen = text(&report.stdout);
+        assert_eq!(report.status.code(), Some(0), "{}", text(&report.stderr));
+        assert!(screen.contains("30 invocations completed") && screen.contains("time to first chunk"), "{screen}");
+        assert!(screen.contains(&format!("warning   {file} is missing")), "{screen}");
+        let verified = output(&["report", "--verify", bundle.to_str().unwrap()]);
+        assert_eq!(verified.status.code(), Some(8), "{}", text(&verified.stderr));
+        assert!(text(&verified.stdout).contains(&format!("{file}: stored missing")), "{}", text(&verified.stdout));
+    }
+}
+
 #[test]
 fn objectives_are_answered_and_decide_the_code() {
     for (objective, code) in [("success > 50%", 0), ("goodput > 1000000/s", 99), ("success > 99.99%", 6)] {

@@ -8,6 +8,7 @@ use crate::runfile::{bundle, merge as merge_of};
 
 pub mod calibrate;
 pub mod check;
+mod ending;
 pub mod endpoint;
 pub mod merge;
 pub mod mock;
@@ -50,6 +51,18 @@ pub enum Exit {
     Interrupted = 130,
     /// Terminated; the bundle is complete up to there.
     Terminated = 143,
+}
+
+/// An error with its causes, each told once: some texts name their cause themselves. It can't steer the terminal, whoever
+/// wrote it; lines stay lines.
+#[must_use]
+pub fn told(error: &anyhow::Error) -> String {
+    let text = error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text {
+        text if text.contains(&cause) => text,
+        text if text.is_empty() => cause,
+        text => format!("{text}: {cause}"),
+    });
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
 /// When several hold, the first of these decides.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::run::{Once, once, show, unless_unread};
+use super::ending::unless_unread;
+use super::run::once;
 use super::signals::Requests;
 use super::{Exit, provenance, report};
 use crate::cli::RunArgs;
@@ -117,18 +118,19 @@ fn all(
         }
         let mut next = profile.repeat(number);
         next.budget = left;
-        let Once { run, folder, exit, held_ns: held } = once(&next, &profile.budget, (&series.folder, args), requests)?;
+        let once = once(&next, &profile.budget, (&series.folder, args), requests)?;
         if !args.json {
             let told =
                 writeln!(out, "{}run {} of {}", if number > 0 { "\n" } else { "" }, number + 1, profile.repeat.runs);
-            told.and_then(|()| show(&run, &folder, false, out)).or_else(unless_unread)?;
+            told.and_then(|()| once.show(false, out)).or_else(unless_unread)?;
         }
-        if let Some(harness) = &run.harness {
+        let exit = once.exit();
+        if let Some(harness) = &once.run.harness {
             left = left.less(harness.started, harness.end_ns);
         }
-        (worst, held_ns) = (worst.or(exit), held);
-        let whole = run.status == Status::Done;
-        series.runs.push(run);
+        (worst, held_ns) = (worst.or(exit), once.held_ns);
+        let whole = once.run.status == Status::Done;
+        series.runs.push(once.run);
         series.write()?;
         // What stopped one run would stop the next, or was meant for all.
         if !whole {

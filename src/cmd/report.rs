@@ -238,6 +238,9 @@ fn verified(folder: &Path, run: &Run, out: &mut impl Write) -> anyhow::Result<Ex
 /// # Errors
 /// A file can't be written.
 pub fn write_files(folder: &Path, run: &Run) -> anyhow::Result<()> {
+    if run.summary.is_none() {
+        return Ok(());
+    }
     let mut text = Vec::new();
     write_markdown(run, &mut text)?;
     Ok(bundle::write_whole(folder, REPORT_MD, &text)?)

@@ -1,7 +1,7 @@
 //! `plimsoll run`: loads a target and writes a run bundle.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -9,26 +9,26 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
+use super::ending::{Once, unless_unread};
 use super::endpoint::Endpoint;
 use super::plan::PlanFile;
 use super::progress::Progress;
 use super::signals::Requests;
-use super::{Exit, check, provenance, repeat, report};
-use crate::cli::{EventFormat, Require, RunArgs};
+use super::{Exit, check, provenance, repeat};
+use crate::cli::{EventFormat, RunArgs};
 use crate::client::Route;
 use crate::client::stamper::Figures;
 use crate::client::stop::{Stopped, Stopper};
 use crate::clock::Clock;
 use crate::driver::{self, Aborted, Control, Crew, Dispatcher, Ended, Spent, Stop, Window, machine};
+use crate::metrics::Objective;
 use crate::metrics::certificate::ArrivalClock;
-use crate::metrics::objective::Answer;
 use crate::metrics::warning::BudgetPart;
-use crate::metrics::{Objective, Outcome, Verdict};
 use crate::profile::{Budget, Connection, Http, Place, Plan, Profile};
 use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::network::Sockets;
 use crate::runfile::run::{self, Harness, LeftTasks, Stamps, VERSION};
-use crate::runfile::{Bundle, Run, Status, bundle, readback};
+use crate::runfile::{Bundle, Run, Status, bundle};
 
 /// From the run's origin to its first start, in nanoseconds: the workers are up by then.
 const LEAD_NS: u64 = 20_000_000;
@@ -45,23 +45,8 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     }
     let once = once(profile, &profile.budget, (&args.out, args), &requests)?;
     requests.end_at_once();
-    show(&once.run, &once.folder, args.json, out).or_else(unless_unread)?;
-    Ok(once.exit)
-}
-
-/// Who read the report has seen enough; that changes nothing about what the run came to.
-pub(super) fn unless_unread(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
-}
-
-/// What one run came to.
-#[derive(Debug)]
-pub(super) struct Once {
-    pub(super) run: Run,
-    pub(super) folder: PathBuf,
-    pub(super) exit: Exit,
-    /// For how long the target's word would still have held starts up, in nanoseconds.
-    pub(super) held_ns: u64,
+    once.show(args.json, out).or_else(unless_unread)?;
+    Ok(once.exit())
 }
 
 /// Runs the profile once, within what is left of the `whole` budget, and writes its bundle into `parent`.
@@ -98,35 +83,30 @@ pub(super) fn once(
     let stopper = endpoint.stopper(profile);
     let loaded =
         load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet), requests.take());
-    let (ended, tasks) = loaded.context("failed to go on")?;
+    let (mut ended, tasks) = loaded.context("failed to go on")?;
     let held_ns = crew.control.held_until_ns().saturating_sub(clock.now());
     // What nothing had counted is known now: the starts before the first conversation that nobody took up.
     let taken_up = crew.plan.conversation(crew.control.taken()).first_index;
-    write_plan(plan_file, &crew.plan, taken_up).context("failed to go on")?;
+    let plan = write_plan(plan_file, &crew.plan, taken_up);
     drop(crew);
     let sockets = sockets(endpoint.route(), size);
     endpoint.close();
-    if let Some(log) = log {
-        log.finish().context("failed to go on")?;
-    }
-
+    let events = log.map_or(Ok(()), EventLog::finish);
     requests.end_at_once();
-    let stopped = ended.stopped;
-    manifest.status = match (stopped, ended.spent, &ended.aborted) {
+    let unwritten = ended.unwritten.take();
+    manifest.status = match (ended.stopped, &unwritten, ended.spent, &ended.aborted) {
         (Some(Stop::Interrupt), ..) => Status::Interrupted,
         (Some(Stop::Terminate), ..) => Status::Terminated,
-        (None, Some(_), _) => Status::BudgetSpent,
-        (None, None, Some(_)) => Status::Aborted,
-        (None, None, None) if ended.lost_workers > 0 => Status::WorkerLost,
-        (None, None, None) => Status::Done,
+        (None, Some(_), ..) => Status::WriteFailed,
+        (None, None, Some(_), _) => Status::BudgetSpent,
+        (None, None, None, Some(_)) => Status::Aborted,
+        (None, None, None, None) if ended.lost_workers > 0 => Status::WorkerLost,
+        (None, None, None, None) => Status::Done,
     };
+    let ledger = ended.ledger.clone();
     manifest.harness = Some(harness(ended, tasks, sockets, whole));
-    let readback = readback::sum_up(bundle.folder(), &manifest).context("failed to sum up the run")?;
-    manifest.adopt(readback);
-    bundle.write_run(&manifest).context("failed to end the run")?;
-    report::write_files(bundle.folder(), &manifest)?;
-    let exit = exit(&manifest, stopped, args.require);
-    Ok(Once { run: manifest, folder: bundle.folder().to_owned(), exit, held_ns })
+    let once = Once::new(manifest, bundle.folder(), ledger, args.require, held_ns);
+    Ok(once.end(&bundle, unwritten, [events.err(), plan.err()]))
 }
 
 /// Runs that begin in one second and in one folder at most; they are told apart by a number behind the name.
@@ -247,7 +227,7 @@ fn load(
             }
             None => None,
         };
-        anyhow::Ok((ended?, stopped))
+        anyhow::Ok((ended, stopped))
     });
     progress.finish();
     ended
@@ -331,36 +311,6 @@ fn stamps(figures: &Figures, progress: &driver::Progress) -> Stamps {
         in_doubt: figures.in_doubt,
         mapping_error_ns_max: figures.mapping.error_ns_max,
         wall_steps: figures.mapping.steps,
-    }
-}
-
-/// The report for people, or with `--json` the whole of `run.json` on one output that nothing else is written to.
-pub(super) fn show(run: &Run, folder: &Path, json: bool, out: &mut impl Write) -> io::Result<()> {
-    if json {
-        return out.write_all(run.to_json().as_bytes());
-    }
-    report::first_screen(run, folder, out)
-}
-
-/// When several hold, the first of: interrupted, stopped by the budget, nothing completed, invalid, an objective missed,
-/// one undecided.
-fn exit(run: &Run, stopped: Option<Stop>, require: Option<Require>) -> Exit {
-    match stopped {
-        Some(Stop::Interrupt) => return Exit::Interrupted,
-        Some(Stop::Terminate) => return Exit::Terminated,
-        None if run.status == Status::BudgetSpent => return Exit::BudgetSpent,
-        None => {}
-    }
-    let completed = run.summary.as_ref().map_or(0, |summary| summary.overall().ledger.of(Outcome::Completed));
-    let verdict = run.certificate.as_ref().map_or(Verdict::Invalid, |certificate| certificate.verdict);
-    let worst = if require == Some(Require::Trusted) { Verdict::Trusted } else { Verdict::Degraded };
-    let answers = run.summary.iter().flat_map(|summary| &summary.objectives).map(|judged| judged.answer);
-    match (completed, verdict > worst, answers.max()) {
-        (0, ..) => Exit::NothingCompleted,
-        (_, true, _) => Exit::Invalid,
-        (.., Some(Answer::Fail)) => Exit::ObjectiveMissed,
-        (.., Some(Answer::Inconclusive)) => Exit::Inconclusive,
-        _ => Exit::Done,
     }
 }
 

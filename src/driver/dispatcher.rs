@@ -91,6 +91,8 @@ pub struct Ended {
     pub tasks_left: u64,
     /// Of those, the ones whose id had not come.
     pub tasks_unnamed: u64,
+    /// What the disk did not take, which cut the load; the bundle has kept it.
+    pub unwritten: Option<Error>,
     /// Workers that died; what they had in flight is cut.
     pub lost_workers: u32,
     /// What the first of them died of.
@@ -182,17 +184,14 @@ impl<'a> Dispatcher<'a> {
     /// Serves the workers until none is left; `watch` is shown how far the run is a few times a second.
     ///
     /// The first request to stop ends the starts and lets what is in flight drain; the second one cuts it.
-    ///
-    /// # Errors
-    /// The bundle can't be written. The load is cut then, and what was written stays.
+    /// When the bundle can't be written the load is cut, since what it keeps has an end; [`Ended::unwritten`] says why.
     pub async fn run(
         mut self,
         mut inbox: UnboundedReceiver<Message>,
         mut stops: UnboundedReceiver<Stop>,
         watch: &mut dyn FnMut(&Live),
-    ) -> Result<Ended, Error> {
-        let mut failure = None;
-        let mut listening = true;
+    ) -> Ended {
+        let (mut listening, mut unwritten) = (true, None);
         loop {
             let message = tokio::select! {
                 biased;
@@ -207,19 +206,15 @@ impl<'a> Dispatcher<'a> {
             let Some(message) = message else { break };
             let told = matches!(message, Message::Tick(..) | Message::Second(..));
             if let Err(error) = self.take(message) {
-                // Nothing is measured any more that could be kept; end quickly, and keep what there is.
                 self.control.advance(Phase::Cut);
-                failure.get_or_insert(error);
+                unwritten.get_or_insert(error);
             }
             if told {
                 self.show(watch);
             }
         }
         self.show(watch);
-        match failure {
-            Some(error) => Err(error),
-            None => self.end(),
-        }
+        self.end(unwritten)
     }
 
     fn stop(&mut self, stop: Stop) {
@@ -324,18 +319,11 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// The rows that are still owed, the last seconds, and what the run came to.
-    fn end(mut self) -> Result<Ended, Error> {
+    fn end(mut self, unwritten: Option<Error>) -> Ended {
         let end_ns = self.clock.now();
-        self.write_owed(end_ns)?;
-        while let Some(closed) = self.seconds.close_any() {
-            self.write(&closed)?;
-        }
-        for (group, gaps) in &self.gap_groups {
-            self.bundle.write_gap_group(group, end_ns, gaps)?;
-        }
-        self.bundle.flush()?;
+        let unwritten = unwritten.or(self.write_rest(end_ns).err());
         let share = |progress: &Progress| progress.cpu_ns as f64 / end_ns.max(1) as f64;
-        Ok(Ended {
+        Ended {
             stopped: self.stopped,
             stamps: self.stamps,
             spent: self.control.spent(),
@@ -348,10 +336,23 @@ impl<'a> Dispatcher<'a> {
             machine_cpu: machine::cpu_ticks().zip(self.ticks).and_then(|(now, then)| now.since(then)),
             progress: Progress::sum(self.latest.values()),
             ledger: self.live.ledger,
+            unwritten,
             end_ns,
             lost_workers: self.owing,
             lost_why: self.lost_why,
-        })
+        }
+    }
+
+    /// All of it, whatever becomes of the first: what the disk does not take is kept.
+    fn write_rest(&mut self, end_ns: u64) -> Result<(), Error> {
+        let mut written = self.write_owed(end_ns);
+        while let Some(closed) = self.seconds.close_any() {
+            written = written.and(self.write(&closed));
+        }
+        for (group, gaps) in &self.gap_groups {
+            written = written.and(self.bundle.write_gap_group(group, end_ns, gaps));
+        }
+        written.and(self.bundle.flush())
     }
 
     /// A row for each start that was planned and never made.

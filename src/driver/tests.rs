@@ -223,7 +223,8 @@ async fn load(
     let ended = tokio::time::timeout(limit, served).await.expect("the run ends by itself");
     at_end.finish_logs().expect("the folder is writable");
     let left = std::iter::from_fn(|| take_left.try_recv().ok()).collect();
-    (ended.expect("the bundle is writable"), left, clock)
+    assert!(ended.unwritten.is_none(), "the bundle is writable");
+    (ended, left, clock)
 }
 
 fn manifest(profile: &Profile, workers: u32) -> Run {

@@ -163,6 +163,8 @@ pub enum Reason {
     LedgerBroken,
     /// The run measured nothing of itself.
     NothingMeasured,
+    /// What it measured of itself is missing.
+    HistogramsMissing,
 }
 
 /// A figure of the harness's own.
@@ -233,6 +235,14 @@ impl Certificate {
 }
 
 impl Certificate {
+    /// The same without the histograms that it ought to rest on.
+    #[must_use]
+    pub fn without_histograms(mut self) -> Self {
+        self.verdict = self.verdict.max(Verdict::Degraded);
+        self.reasons.push(Reason::HistogramsMissing);
+        self
+    }
+
     /// Whether a metric of this median, in nanoseconds, is so short that the stamp error matters to it.
     #[must_use]
     pub fn marks(&self, median_ns: Option<u64>) -> bool {
@@ -307,6 +317,9 @@ impl fmt::Display for Reason {
             Self::LedgerBroken => write!(out, "the ledger does not add up: please report this"),
             Self::NothingMeasured => {
                 write!(out, "no start was measured, so nothing is known of the harness's own error")
+            }
+            Self::HistogramsMissing => {
+                write!(out, "histograms.hlog is missing, and with it what is known of the harness's own error")
             }
         }
     }

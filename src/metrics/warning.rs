@@ -17,6 +17,18 @@ pub enum Warning {
     RowsTruncated,
     /// The last histogram was cut off.
     HistogramsTruncated,
+    /// The last row of the seconds was cut off.
+    SecondsTruncated,
+    /// A file of the bundle is missing.
+    Missing {
+        /// Which one.
+        file: String,
+    },
+    /// The disk did not take the run's files, and the load was cut.
+    Unwritten {
+        /// What failed.
+        why: String,
+    },
     /// Workers died.
     WorkersLost {
         /// How many.
@@ -182,6 +194,24 @@ impl fmt::Display for BudgetPart {
     }
 }
 
+/// What can't be told without this file.
+fn fmt_missing(file: &str, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let without = match file {
+        "invocations.csv" => "these are the numbers that run.json has kept",
+        "histograms.hlog" => "there are no gaps, and nothing is known of the harness's own error",
+        _ => "nothing is shown second by second",
+    };
+    write!(out, "{file} is missing: {without}")
+}
+
+/// What the numbers and the files are of then.
+fn fmt_unwritten(why: &str, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        out,
+        "failed to {why}; the load was cut there: these numbers are of all that was measured, but the files lack their end"
+    )
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -190,7 +220,10 @@ impl fmt::Display for Warning {
                 "the run did not end in order: these are the numbers of what it had written; gaps by group are missing, so gaps have no intervals"
             ),
             Self::RowsTruncated => write!(out, "the last row of invocations.csv was cut off and is left out"),
-            Self::HistogramsTruncated => write!(out, "the last line of histograms.hlog was cut off and is left out"),
+            Self::HistogramsTruncated => write!(out, "the end of histograms.hlog was cut off and is left out"),
+            Self::SecondsTruncated => write!(out, "the last row of intervals.csv was cut off and is left out"),
+            Self::Missing { file } => fmt_missing(file, out),
+            Self::Unwritten { why } => fmt_unwritten(why, out),
             Self::Cut { count, drain_ns } => write!(
                 out,
                 "{count} invocations were still in flight after the drain of {} and were cut: raise load.drain to see them end",

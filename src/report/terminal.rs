@@ -65,6 +65,7 @@ fn headline(run: &Run, summary: &Summary) -> String {
         Status::BudgetSpent => ", then stopped by its budget",
         Status::Aborted => ", then stopped by an objective that failed",
         Status::WorkerLost => ", then ended as a worker died",
+        Status::WriteFailed => ", then cut since its files could not be written",
         Status::Interrupted => ", then interrupted",
         Status::Terminated => ", then terminated",
     };

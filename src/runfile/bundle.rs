@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::files::Files;
 use super::intervals::{self, Interval};
+use super::kept::{Kept, Rest};
 use super::run::Run;
 use super::{hlog, invocations};
 use crate::metrics::Record;
@@ -41,13 +43,14 @@ pub enum Error {
     },
 }
 
-/// A bundle that is being written.
+/// A bundle that is being written. What the disk does not take is kept, and told as an error once.
 #[derive(Debug)]
 pub struct Bundle {
     folder: PathBuf,
-    invocations: invocations::Writer<BufWriter<File>>,
-    histograms: hlog::Writer<BufWriter<File>>,
-    intervals: intervals::Writer<BufWriter<File>>,
+    invocations: invocations::Writer<BufWriter<Kept>>,
+    histograms: hlog::Writer<BufWriter<Kept>>,
+    intervals: intervals::Writer<BufWriter<Kept>>,
+    rest: [(&'static str, Rest); 3],
 }
 
 impl Bundle {
@@ -66,18 +69,21 @@ impl Bundle {
             io::ErrorKind::AlreadyExists => Error::Exists { path: folder.clone() },
             _ => Error::Write { path: folder.clone(), source },
         })?;
-        let open = |name: &str| {
+        let rest = [INVOCATIONS, HISTOGRAMS, INTERVALS].map(|name| (name, Rest::default()));
+        let open = |(name, rest): &(&'static str, Rest)| {
             let path = folder.join(name);
-            File::create_new(&path).map(BufWriter::new).map_err(refuse(&path))
+            let kept = |file| BufWriter::new(Kept::new(file, rest.clone()));
+            File::create_new(&path).map(kept).map_err(refuse(&path))
         };
+        let [of_invocations, of_histograms, of_intervals] = &rest;
         let scenarios = run.has_scenarios();
-        let invocations = invocations::Writer::new(open(INVOCATIONS)?, scenarios);
+        let invocations = invocations::Writer::new(open(of_invocations)?, scenarios);
         let invocations = invocations.map_err(refuse(&folder.join(INVOCATIONS)))?;
         let tag_parts = if scenarios { hlog::TAG_PARTS_WITH_SCENARIO } else { hlog::TAG_PARTS };
-        let histograms = hlog::Writer::new(open(HISTOGRAMS)?, run.origin_unix_ns, tag_parts);
+        let histograms = hlog::Writer::new(open(of_histograms)?, run.origin_unix_ns, tag_parts);
         let histograms = histograms.map_err(refuse(&folder.join(HISTOGRAMS)))?;
-        let intervals = intervals::Writer::new(open(INTERVALS)?).map_err(refuse(&folder.join(INTERVALS)))?;
-        let bundle = Self { folder, invocations, histograms, intervals };
+        let intervals = intervals::Writer::new(open(of_intervals)?).map_err(refuse(&folder.join(INTERVALS)))?;
+        let bundle = Self { folder, invocations, histograms, intervals, rest };
         bundle.write_run(run)?;
         Ok(bundle)
     }
@@ -86,6 +92,12 @@ impl Bundle {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Its files as they can be read back, with what the disk did not take.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        Files::with_rest(&self.folder, &self.rest)
     }
 
     /// One more planned start that has ended.
@@ -106,9 +118,9 @@ impl Bundle {
             let written = self.histograms.write(tag, start_ns, end_ns, histogram);
             written.map_err(|source| self.refused(HISTOGRAMS, source))?;
         }
-        self.histograms.flush().map_err(|source| self.refused(HISTOGRAMS, source))?;
-        self.write_interval(interval)?;
-        self.flush()
+        // Both, whatever becomes of the first: what is not written is kept.
+        let (interval, flushed) = (self.write_interval(interval), self.flush());
+        interval.and(flushed)
     }
 
     /// One more row of a second.
@@ -141,8 +153,8 @@ impl Bundle {
     /// # Errors
     /// A file can't be written.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.invocations.flush().map_err(|source| self.refused(INVOCATIONS, source))?;
-        self.histograms.flush().map_err(|source| self.refused(HISTOGRAMS, source))
+        let invocations = self.invocations.flush().map_err(|source| self.refused(INVOCATIONS, source));
+        invocations.and(self.histograms.flush().map_err(|source| self.refused(HISTOGRAMS, source)))
     }
 
     /// Replaces `run.json` at once: a reader sees the old one or the new one, never half of one.

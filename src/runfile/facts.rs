@@ -13,7 +13,7 @@ use crate::stats::littles_law;
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     ledger: Ledger,
-    events: u64,
+    pub(super) events: u64,
     body_bytes: u64,
     first_ns: Option<u64>,
     last_ns: u64,

@@ -2,8 +2,8 @@
 //! for one that was killed, and for a report made again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram as Hdr;
@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
 use super::facts::Facts;
+use super::files::Files;
 use super::intervals::{self, Interval};
 use super::run::Run;
 use super::{Status, hlog, invocations, run, table};
@@ -33,6 +34,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Neither rows nor what was made of them.
+    #[error("read {INVOCATIONS}: it is missing, and run.json has no summary: the run left nothing to show")]
+    Nothing,
     /// `run.json` is none.
     #[error(transparent)]
     Run(#[from] run::Error),
@@ -73,10 +77,10 @@ pub fn read_run(folder: &Path) -> Result<Run, Error> {
 /// # Errors
 /// The file is missing or broken.
 pub fn seconds(folder: &Path) -> Result<Vec<Interval>, Error> {
-    let path = folder.join(INTERVALS);
-    let file = File::open(&path).map_err(|source| Error::Read { path, source })?;
-    let mut seconds = Vec::new();
-    intervals::read(file, |row| seconds.push(row))?;
+    let (files, mut seconds) = (Files::of(folder), Vec::new());
+    if let Some(file) = files.open(INTERVALS)? {
+        intervals::read(file, |row| seconds.push(row))?;
+    }
     Ok(seconds)
 }
 
@@ -86,10 +90,9 @@ pub fn seconds(folder: &Path) -> Result<Vec<Interval>, Error> {
 /// # Errors
 /// The file is missing or broken.
 pub fn completed(folder: &Path) -> Result<BTreeMap<String, Hdr<u64>>, Error> {
-    let path = folder.join(HISTOGRAMS);
-    let log = File::open(&path).map_err(|source| Error::Read { path, source })?;
-    let mut all = BTreeMap::new();
-    hlog::read(BufReader::new(log), |line| {
+    let (files, mut all) = (Files::of(folder), BTreeMap::new());
+    let Some(log) = files.open(HISTOGRAMS)? else { return Ok(all) };
+    hlog::read(log, |line| {
         let wanted = line.outcome == Outcome::Completed.kind() || line.outcome == "any";
         if wanted && line.gap_group().is_none() {
             histogram::add(&mut all, line.metric, &line.histogram);
@@ -101,35 +104,52 @@ pub fn completed(folder: &Path) -> Result<BTreeMap<String, Hdr<u64>>, Error> {
 /// Sums up the rows and histograms of a bundle.
 ///
 /// # Errors
-/// A file is missing or broken; rows and lines that were cut off at the end are left out with a warning.
+/// As [`sum_up_files`].
 pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
+    sum_up_files(&Files::of(folder), run)
+}
+
+/// Sums up the rows and histograms of a bundle. What was cut off or is missing is left out with a warning; without its
+/// rows a run is what its `run.json` has kept of them.
+///
+/// # Errors
+/// A file is broken, or there are no rows and no summary.
+pub fn sum_up_files(files: &Files, run: &Run) -> Result<Readback, Error> {
     let objectives = run.objectives.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     let turns = run.scenarios.iter().map(|scenario| (scenario.name.clone(), scenario.turns));
     let mut digest = Digest::new(objectives).with_turns(turns.collect());
     let mut facts = Facts::default();
     let mut server = Observed::default();
-    let path = folder.join(INVOCATIONS);
-    let rows = File::open(&path).map_err(|source| Error::Read { path, source })?;
+    let Some(rows) = files.open(INVOCATIONS)? else { return stored(run) };
     let rows = invocations::read(rows, |record| {
         facts.take(&record);
         server.take(&record);
         digest.take(&record);
     })?;
-    let path = folder.join(HISTOGRAMS);
-    let log = File::open(&path).map_err(|source| Error::Read { path, source })?;
-    let cut_off = hlog::read(BufReader::new(log), |line| {
-        let group = line.gap_group();
-        let of =
-            Recorded { metric: &line.metric, variant: &line.variant, scenario: &line.scenario, outcome: &line.outcome };
-        digest.take_second(line.start_ns / NS_PER_S, of, &line.histogram);
-        let metric = Metric::ALL.into_iter().find(|metric| metric.is_many() && metric.name() == line.metric);
-        let metric = group.map(|_| Metric::Gap).or(metric);
-        if let Some(metric) = metric.filter(|_| line.outcome != "warmup") {
-            let completed = line.outcome == Outcome::Completed.kind();
-            let key = Key { metric, variant: line.variant, scenario: line.scenario, completed, group };
-            digest.take_histogram(key, &line.histogram);
-        }
-    })?;
+    let mut log = Log::default();
+    let cut_off = files
+        .open(HISTOGRAMS)?
+        .map(|text| {
+            hlog::read(text, |line| {
+                log.take(&line);
+                let group = line.gap_group();
+                let of = Recorded {
+                    metric: &line.metric,
+                    variant: &line.variant,
+                    scenario: &line.scenario,
+                    outcome: &line.outcome,
+                };
+                digest.take_second(line.start_ns / NS_PER_S, of, &line.histogram);
+                let metric = Metric::ALL.into_iter().find(|metric| metric.is_many() && metric.name() == line.metric);
+                let metric = group.map(|_| Metric::Gap).or(metric);
+                if let Some(metric) = metric.filter(|_| line.outcome != "warmup") {
+                    let completed = line.outcome == Outcome::Completed.kind();
+                    let key = Key { metric, variant: line.variant, scenario: line.scenario, completed, group };
+                    digest.take_histogram(key, &line.histogram);
+                }
+            })
+        })
+        .transpose()?;
     let own = OwnFigures::of(&digest);
     let mut summary = digest.summary(facts.span_ns());
     // Bundles that were joined had clocks of their own, and the pauses between them are cut out.
@@ -138,16 +158,71 @@ pub fn sum_up(folder: &Path, run: &Run) -> Result<Readback, Error> {
     let holds = facts.holds(run.harness.as_ref());
     let measured = self_error(&summary, &own, run, holds, &facts);
     let mut warnings = facts.warnings(&summary, run, own.delay_ns());
+    if let Some(warning) = seconds_incomplete(files)? {
+        warnings.insert(0, warning);
+    }
     if rows.truncated {
         warnings.insert(0, Warning::RowsTruncated);
     }
-    if cut_off {
-        warnings.insert(0, Warning::HistogramsTruncated);
+    match cut_off {
+        None => warnings.insert(0, Warning::Missing { file: HISTOGRAMS.to_owned() }),
+        Some(cut_off) if cut_off || log.is_short(&facts, run) => warnings.insert(0, Warning::HistogramsTruncated),
+        Some(_) => {}
     }
     if run.status == Status::Running {
         warnings.insert(0, Warning::Unfinished);
     }
-    Ok(Readback { summary, certificate: Certificate::judge(measured), warnings })
+    let mut certificate = Certificate::judge(measured);
+    if cut_off.is_none() {
+        certificate = certificate.without_histograms();
+    }
+    Ok(Readback { summary, certificate, warnings })
+}
+
+/// What `run.json` has kept, where the rows are gone.
+fn stored(run: &Run) -> Result<Readback, Error> {
+    let (Some(summary), Some(certificate)) = (run.summary.clone(), run.certificate.clone()) else {
+        return Err(Error::Nothing);
+    };
+    let missing = Warning::Missing { file: INVOCATIONS.to_owned() };
+    let warnings = [missing].into_iter().chain(run.warnings.iter().cloned()).collect();
+    Ok(Readback { summary, certificate, warnings })
+}
+
+/// What is missing of the seconds, which are shown and no part of the summary.
+fn seconds_incomplete(files: &Files) -> Result<Option<Warning>, Error> {
+    let Some(file) = files.open(INTERVALS)? else {
+        return Ok(Some(Warning::Missing { file: INTERVALS.to_owned() }));
+    };
+    Ok(intervals::read(file, drop)?.truncated.then_some(Warning::SecondsTruncated))
+}
+
+/// How much a log of histograms holds.
+#[derive(Debug, Default)]
+struct Log {
+    lags: u64,
+    gaps: u64,
+    grouped_gaps: u64,
+}
+
+impl Log {
+    fn take(&mut self, line: &hlog::Line) {
+        let count = line.histogram.len();
+        match line.metric.as_str() {
+            _ if line.gap_group().is_some() => self.grouped_gaps += count,
+            metric if metric == Metric::ClientLag.name() => self.lags += count,
+            metric if metric == Metric::Gap.name() && line.outcome != "warmup" => self.gaps += count,
+            _ => {}
+        }
+    }
+
+    /// Whether whole lines are missing at its end. Of a run that has ended with all its workers every event has a lag, and
+    /// every gap lies in the group of its stream, too.
+    fn is_short(&self, facts: &Facts, run: &Run) -> bool {
+        let lost_workers = run.harness.as_ref().map_or(0, |harness| harness.lost_workers);
+        let complete = run.status != Status::Running && lost_workers == 0;
+        complete && (self.lags < facts.events || self.gaps != self.grouped_gaps)
+    }
 }
 
 /// What the harness says of itself, in nanoseconds; a rough number rather than none.

@@ -49,6 +49,8 @@ pub enum Status {
     Aborted,
     /// Ended by the death of a worker; complete up to there.
     WorkerLost,
+    /// Cut because the disk took no more of its files.
+    WriteFailed,
     /// Ended by an interrupt; complete up to there.
     Interrupted,
     /// Ended by a request to terminate; complete up to there.
@@ -63,6 +65,7 @@ impl fmt::Display for Status {
             Self::WorkerLost => "ended by the death of a worker",
             Self::BudgetSpent => "stopped by its budget",
             Self::Aborted => "stopped by an objective",
+            Self::WriteFailed => "cut short, since its files could not be written",
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",
         })

@@ -336,7 +336,7 @@ fn changed_histograms_and_seconds_are_found() {
     summary.groups[0].metrics[4].completed.mean_ns: 21837271 against 21543836
     summary.groups[1].metrics[4].all.count: 327 against 203
     summary.groups[1].metrics[4].all.mean_ns: 21283811 against 20412350
-    11 differences
+    12 differences
     ");
     let told = told_after(INTERVALS, |text| {
         let mut lines: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
@@ -365,16 +365,64 @@ fn files_that_were_cut_off_are_said() {
     }
 }
 
+/// Cuts that differ in what they fall into: every one in the head and in the last lines, and some between.
+fn cuts(text: &[u8]) -> Vec<usize> {
+    let ends: Vec<_> = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
+    let last = ends[ends.len().saturating_sub(2)].max(text.len().saturating_sub(400));
+    let head = ends[0].min(40);
+    let between = ends.iter().flat_map(|end| [*end, *end + 1, end.saturating_sub(1)]).step_by(7);
+    (0..=head).chain(between).chain(last..text.len()).filter(|cut| *cut < text.len()).collect()
+}
+
 #[test]
-fn a_file_that_is_missing_is_named() {
+fn wherever_a_file_is_cut_off_what_is_whole_is_used_and_what_is_missing_is_said() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = write(parent.path(), manifest("made_up", 0), &some()[..24]);
+    let run = readback::read_run(&folder).expect("a run");
+    assert_eq!(verify(&folder, &run).expect("whole"), []);
+    let known = run.warnings.len();
+    for file in [INVOCATIONS, HISTOGRAMS, INTERVALS] {
+        let whole = fs::read(folder.join(file)).expect("it was written");
+        for cut in cuts(&whole) {
+            fs::write(folder.join(file), &whole[..cut]).expect("written");
+            let found = readback::sum_up(&folder, &run).unwrap_or_else(|error| panic!("{file} cut at {cut}: {error}"));
+            // A row of a second that is missing as a whole shows only when it is held against the others.
+            let said = found.warnings.len() > known || file == INTERVALS && whole[cut - 1] == b'\n';
+            assert!(said, "{file} cut at {cut}: {:?}", found.warnings);
+            let differs = verify(&folder, &run).unwrap_or_else(|error| panic!("{file} cut at {cut}: {error}"));
+            assert!(!differs.is_empty(), "{file} cut at {cut}");
+        }
+        fs::write(folder.join(file), &whole).expect("written");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_is_said_and_the_others_are_used() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = write(parent.path(), manifest("made_up", 0), &some()[..20]);
     let run = readback::read_run(&folder).expect("a run");
+    let mut told = Vec::new();
     for file in [INTERVALS, HISTOGRAMS, INVOCATIONS] {
-        fs::remove_file(folder.join(file)).expect("it was there");
-        let told = verify(&folder, &run).expect_err("it is missing").to_string();
-        assert!(told.contains(&format!("{file}: No such file")), "{told}");
+        fs::rename(folder.join(file), folder.join("aside")).expect("it was there");
+        let found = readback::sum_up(&folder, &run).expect("the others are there");
+        assert_eq!(found.summary.overall().ledger.planned, 18, "{file}: {:?}", found.summary);
+        told.push(format!("{} {}", found.certificate.verdict, found.warnings[0]));
+        let differs = verify(&folder, &run).expect("the others are there");
+        told.push(format!("{} and {} more", differs[0], differs.len() - 1));
+        fs::rename(folder.join("aside"), folder.join(file)).expect("it was there");
     }
+    fs::remove_file(folder.join(INVOCATIONS)).expect("it was there");
+    let running = Run { summary: None, certificate: None, ..run };
+    told.push(readback::sum_up(&folder, &running).expect_err("nothing is left").to_string());
+    insta::assert_snapshot!(told.join("\n"), @"
+    TRUSTED intervals.csv is missing: nothing is shown second by second
+    intervals.csv: missing against a file and 1 more
+    DEGRADED histograms.hlog is missing: there are no gaps, and nothing is known of the harness's own error
+    histograms.hlog: missing against a file and 18 more
+    TRUSTED invocations.csv is missing: these are the numbers that run.json has kept
+    invocations.csv: missing against a file and 1 more
+    read invocations.csv: it is missing, and run.json has no summary: the run left nothing to show
+    ");
 }
 
 /// What a bundle holds, in an order that does not depend on who wrote what first; workers are told by the rest.

@@ -9,8 +9,7 @@
 mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use hdrhistogram::Histogram as Hdr;
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS};
 use super::difference::{Difference, differences};
+use super::files::Files;
 use super::intervals::Interval;
 use super::readback::{Error, sum_up};
 use super::{Run, hlog, intervals, invocations};
@@ -30,12 +30,23 @@ use crate::units::NS_PER_S;
 /// # Errors
 /// A file is missing or broken.
 pub fn verify(folder: &Path, run: &Run) -> Result<Vec<Difference>, Error> {
-    let mut found = summary(folder, run)?;
+    let files = Files::of(folder);
+    let mut found = Vec::new();
+    for name in [INVOCATIONS, HISTOGRAMS, INTERVALS] {
+        if files.open(name)?.is_none() {
+            found.extend(Difference::between(name, "missing", "a file"));
+        }
+    }
+    found.extend(summary(folder, run)?);
     let mut rows = Rows::default();
-    invocations::read(open(folder, INVOCATIONS)?, |record| rows.take(&record))?;
-    let log = Log::read(folder)?;
-    found.extend(log.against(&rows));
-    found.extend(seconds(folder, &log, &rows)?);
+    // Without rows there is nothing that the other files could be held against.
+    let Some(text) = files.open(INVOCATIONS)? else { return Ok(found) };
+    invocations::read(text, |record| rows.take(&record))?;
+    let log = files.open(HISTOGRAMS)?.map(Log::read).transpose()?;
+    let log = log.inspect(|log| found.extend(log.against(&rows))).unwrap_or_default();
+    if let Some(text) = files.open(INTERVALS)? {
+        found.extend(seconds(text, &log, &rows)?);
+    }
     found.extend(events::against(folder, &log.by_metric())?);
     Ok(found)
 }
@@ -50,11 +61,6 @@ fn summary(folder: &Path, run: &Run) -> Result<Vec<Difference>, Error> {
         serde_json::from_str::<Value>(&told.to_string()).expect("it was written by us")
     };
     Ok(differences("", &told(run), &told(&again)))
-}
-
-fn open(folder: &Path, name: &str) -> Result<BufReader<File>, Error> {
-    let path = folder.join(name);
-    File::open(&path).map(BufReader::new).map_err(|source| Error::Read { path, source })
 }
 
 /// What a row has too often to hold each: only how often.
@@ -123,9 +129,9 @@ struct Log {
 }
 
 impl Log {
-    fn read(folder: &Path) -> Result<Self, Error> {
+    fn read(text: impl BufRead) -> Result<Self, Error> {
         let mut log = Self::default();
-        hlog::read(open(folder, HISTOGRAMS)?, |line| log.take(line))?;
+        hlog::read(text, |line| log.take(line))?;
         log.close_second();
         Ok(log)
     }
@@ -221,11 +227,11 @@ fn buckets(name: &str, stored: &[(u64, u64)], again: &[(u64, u64)]) -> Option<Di
 }
 
 /// Each second's quantiles against its histograms, and the sums of the seconds against the rows.
-fn seconds(folder: &Path, log: &Log, rows: &Rows) -> Result<Vec<Difference>, Error> {
+fn seconds(text: impl Read, log: &Log, rows: &Rows) -> Result<Vec<Difference>, Error> {
     let mut found = Vec::new();
     let mut left = log.quantiles.clone();
     let mut sums = Interval::default();
-    let ended = intervals::read(open(folder, INTERVALS)?, |row| {
+    let ended = intervals::read(text, |row| {
         sums.started += row.started;
         sums.finished += row.finished;
         sums.completed += row.completed;
