@@ -154,6 +154,6 @@ fn the_readme_has_no_gap_and_names_every_command() {
     let names: Vec<_> = names.map(|(name, _)| name.to_lowercase()).collect();
     assert!(names.len() > 5, "the commands were found");
     for name in names {
-        assert!(readme.contains(&format!("| `{name}")), "README.md, \"Commands\": {name} is missing");
+        assert!(readme.contains(&format!("| `{name} ")), "README.md, \"Commands\": {name} is missing");
     }
 }

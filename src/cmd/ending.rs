@@ -37,12 +37,12 @@ impl Once {
         unwritten: Option<bundle::Error>,
         others: [Option<bundle::Error>; 2],
     ) -> Self {
+        if let Some(error) = &unwritten {
+            self.run.warnings.push(Warning::Unwritten { why: error.to_string() });
+        }
         match readback::sum_up_files(&bundle.files(), &self.run).context("failed to sum up the run") {
             Ok(readback) => self.run.adopt(readback),
             Err(error) => self.failures.push((Exit::Unexpected, error)),
-        }
-        if let Some(error) = &unwritten {
-            self.run.warnings.insert(0, Warning::Unwritten { why: error.to_string() });
         }
         for error in unwritten.into_iter().chain(others.into_iter().flatten()) {
             self.note::<()>(Err(error).context("failed to go on"));

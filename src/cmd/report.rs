@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use super::{Exit, output};
 use crate::cli::{ReportArgs, ReportFormat, Schema};
+use crate::metrics::Metric;
 use crate::report::{csv, hgrm, html, junit, markdown, repeats as report_of_repeats, terminal};
 use crate::runfile::bundle;
 use crate::runfile::repeats::{self, REPEATS};
@@ -114,7 +115,11 @@ fn several(bundles: &[PathBuf], args: &ReportArgs, out: &mut impl Write) -> anyh
     let folder = args.runs.first().filter(|_| args.runs.len() == 1);
     let series = folder.map(|folder| repeats::read(folder)).transpose().context("failed to report")?.flatten();
     let asked = (series.as_ref().map(|series| series.asked), series.as_ref().and_then(|series| series.pause_ns));
-    let id = folder.and_then(|folder| folder.file_name()).map_or_else(String::new, |name| name.display().to_string());
+    let id = match (&series, folder.and_then(|folder| folder.file_name())) {
+        (Some(series), _) => series.id.clone(),
+        (None, Some(name)) => name.display().to_string(),
+        (None, None) => names(bundles),
+    };
     let runs = read_all(bundles)?;
     let repeats = Repeats::of(id, asked, &runs).context("failed to report")?;
     let mut text = Vec::new();
@@ -204,13 +209,28 @@ fn render(run: &Run, folder: &Path, format: ReportFormat) -> anyhow::Result<Vec<
     Ok(vec![(name.to_owned(), text)])
 }
 
-/// The distribution of each metric, of completed invocations.
+/// Most file systems take names of 255 bytes.
+const FILE_NAME_MAX: usize = 200;
+
+/// The name of a metric's file: that of the metric, and for one too long a number in the place of its end.
+fn distribution_file(metric: &str, number: usize) -> String {
+    let name = hlog::escaped(metric);
+    match name.len() > FILE_NAME_MAX {
+        // Escaped text is ASCII; what is left of an escape at the cut is as good as any other end.
+        true => format!("{}-{number}.hgrm", &name[..FILE_NAME_MAX]),
+        false => format!("{name}.hgrm"),
+    }
+}
+
+/// The distribution of each metric.
 fn distributions(folder: &Path) -> anyhow::Result<Vec<Rendered>> {
     let mut files = Vec::new();
-    for (metric, all) in readback::completed(folder).context("failed to read the histograms")? {
+    let each = readback::completed(folder).context("failed to read the histograms")?;
+    for (number, (metric, all)) in each.into_iter().enumerate() {
         let mut text = Vec::new();
-        hgrm::write(&metric, &all, &mut text)?;
-        files.push((format!("{}.hgrm", hlog::escaped(&metric)), text));
+        let of_all = [Metric::ClientLag, Metric::StampError].iter().any(|of_events| of_events.name() == metric);
+        hgrm::write(&metric, if of_all { "all events" } else { "completed invocations" }, &all, &mut text)?;
+        files.push((distribution_file(&metric, number), text));
     }
     Ok(files)
 }

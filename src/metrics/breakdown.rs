@@ -343,6 +343,7 @@ mod tests {
                 for quantile in &part.quantiles {
                     let few = times.len() < usize::try_from(floor(quantile.p)).expect("small");
                     prop_assert!(!few || matches!(quantile.refused, Some(Refused::TooFew { .. })), "{quantile:?}");
+                    prop_assert_eq!(quantile.value_ns.is_some(), quantile.refused.is_none());
                     let Some(read) = quantile.value_ns else { continue };
                     let exact = times[rank_of(quantile.p, times.len()) - 1];
                     prop_assert!(read >= exact && read - exact <= exact / 1_000, "{read} is not {exact}");

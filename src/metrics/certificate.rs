@@ -314,7 +314,10 @@ impl fmt::Display for Reason {
             Self::WorkersLost { count } => {
                 write!(out, "{count} of the harness's workers died: the load was not what was asked for")
             }
-            Self::LedgerBroken => write!(out, "the ledger does not add up: please report this"),
+            Self::LedgerBroken => write!(
+                out,
+                "the rows do not add up to what the workers counted: files of the bundle are cut short, or plimsoll is wrong; in the latter case please report it"
+            ),
             Self::NothingMeasured => {
                 write!(out, "no start was measured, so nothing is known of the harness's own error")
             }

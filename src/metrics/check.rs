@@ -3,6 +3,7 @@
 //! The result is what `task_finished` carries. Where that is empty, or cut by the server (`_result_truncated`), it is
 //! the text of the chunks put together, which is all that the user has seen.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -119,11 +120,12 @@ impl Answer {
         Self { checks: Arc::clone(checks), text: String::new(), cut: false, failure: None }
     }
 
-    /// A piece of the answer came.
-    pub(super) fn chunk(&mut self, text: &str) {
+    /// A piece of the answer came; it is decoded only where a check reads it.
+    pub(super) fn chunk<'t>(&mut self, text: impl FnOnce() -> Cow<'t, str>) {
         if self.cut || !self.checks.read_text() {
             return;
         }
+        let text = text();
         let mut fits = text.len().min(ANSWER_BYTES_MAX - self.text.len());
         while !text.is_char_boundary(fits) {
             fits -= 1;
@@ -166,7 +168,7 @@ mod tests {
 
     fn judged(checks: &Arc<Checks>, chunks: &[&str], result: Option<&str>, whole: bool, tool_errors: u64) -> String {
         let mut answer = Answer::new(checks);
-        chunks.iter().for_each(|chunk| answer.chunk(chunk));
+        chunks.iter().for_each(|chunk| answer.chunk(|| Cow::Borrowed(chunk)));
         answer.judge(&TaskResult { text: result.map(Cow::Borrowed), whole }, tool_errors);
         answer.into_failure().unwrap_or_else(|| "holds".to_owned())
     }
@@ -217,14 +219,14 @@ mod tests {
         let wants = checks(|checks| checks.contains = vec!["the end".into()]);
         let mut answer = Answer::new(&wants);
         let chunk = "ü".repeat(300_001);
-        (0..9).for_each(|_| answer.chunk(&chunk));
-        answer.chunk("the end");
+        (0..9).for_each(|_| answer.chunk(|| Cow::Borrowed(&chunk)));
+        answer.chunk(|| Cow::Borrowed("the end"));
         assert!((ANSWER_BYTES_MAX - 1..=ANSWER_BYTES_MAX).contains(&answer.text.len()), "cut between characters");
         answer.judge(&TaskResult { text: None, whole: true }, 0);
         insta::assert_snapshot!(answer.into_failure().expect("it lies behind the limit"), @r#"check.contains: "the end" is not in the first MiB of the answer"#);
         let tools_only = checks(|checks| checks.tool_errors_max = Some(0));
         let mut answer = Answer::new(&tools_only);
-        answer.chunk(&chunk);
+        answer.chunk(|| Cow::Borrowed(&chunk));
         assert_eq!(answer.text.capacity(), 0, "nothing is kept that no check reads");
     }
 

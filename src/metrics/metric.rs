@@ -202,8 +202,11 @@ impl Series {
         }
         let span = |from: Option<u64>, to: Option<u64>| match (from?, to) {
             (from_ns, Some(to_ns)) => Some(Observation::Seen(to_ns.saturating_sub(from_ns))),
-            // An agent that completes without the second stamp does not send that event.
-            (from_ns, None) => (!record.outcome.is_completed()).then(|| absent(record, from_ns)),
+            // An agent that completes without the second stamp does not send that event, whatever its answer is worth.
+            (from_ns, None) => {
+                let is_through = record.outcome.is_completed() || record.outcome == Outcome::CheckFailed;
+                (!is_through).then(|| absent(record, from_ns))
+            }
         };
         let stamp = match self.metric {
             Metric::Ttfb => stamps.first_byte_ns,
@@ -300,6 +303,8 @@ mod tests {
         assert_eq!(queue.observe(&stuck), Some(Observation::Censored(600)));
         stuck.outcome = Outcome::Completed;
         assert_eq!(queue.observe(&stuck), None, "the agent does not say when it executes");
+        stuck.outcome = Outcome::CheckFailed;
+        assert_eq!(queue.observe(&stuck), None, "nor does one whose answer is wrong");
         let connect = Series::of(Metric::Connect);
         assert_eq!(connect.observe(&record(Outcome::ConnectFailed)), Some(Observation::Failed(790)));
         let mut reused = record(Outcome::Reset);

@@ -356,20 +356,20 @@ impl Row {
 impl Quantile {
     /// A quantile as the statistics have it; `failed_share` of all will never get there.
     pub(super) fn of(p: f64, estimate: &Estimate, failed_share: f64) -> Self {
+        let (low_ns, high_ns) = estimate.interval.map_or((None, None), |interval| (interval.low, interval.high));
         let refused = match estimate.refused {
             #[expect(clippy::cast_possible_truncation, reason = "a size of a sample that was held in memory")]
             Some(refusal) => Some(Refused::TooFew { effective: refusal.effective as u64, needed: refusal.needed }),
-            None if estimate.value.is_none() && failed_share > 1.0 - p => Some(Refused::NeverReached),
+            // Where not even the lower end is reached, failures must explain that, too, not those that were cut off.
+            None if estimate.value.is_none()
+                && failed_share > 1.0 - p
+                && (low_ns.is_some() || failed_share > 1.0 - estimate.low_level) =>
+            {
+                Some(Refused::NeverReached)
+            }
             None if estimate.value.is_none() => Some(Refused::CutOff),
             None => None,
         };
-        let interval = estimate.interval;
-        Self {
-            p,
-            value_ns: estimate.value,
-            low_ns: interval.and_then(|interval| interval.low),
-            high_ns: interval.and_then(|interval| interval.high),
-            refused,
-        }
+        Self { p, value_ns: estimate.value, low_ns, high_ns, refused }
     }
 }

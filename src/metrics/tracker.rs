@@ -302,7 +302,7 @@ impl Tracker {
             return self.labels.event(at, Step::Sign);
         };
         if let Some(answer) = &mut self.answer {
-            answer.chunk(&envelope.chunk_text().unwrap_or_default());
+            answer.chunk(|| envelope.chunk_text().unwrap_or_default());
         }
         match self.pulse.chunk_in_read() {
             Some(read_bytes) => self.buffering.further(envelope.time, read_bytes),

@@ -296,7 +296,7 @@ impl Warning {
             ),
             Self::TargetGone { after_ns, failed, mostly } => write!(
                 out,
-                "nothing completed after {}: all {failed} invocations that ended later failed, most of them as {mostly}: the target seems to be gone; budget.failures_in_a_row stops such a run",
+                "nothing that began later than {} after the first start completed, and {failed} got no answer at all, most of them {mostly}: the target seems to be gone; budget.failures_in_a_row stops such a run",
                 Human(*after_ns)
             ),
             Self::AllWarmup { count } => write!(
@@ -401,7 +401,7 @@ mod tests {
         the run was stopped by budget.invocations = 500: these are the numbers of what it had done by then
         the run was stopped by budget.failures_in_a_row = 20: these are the numbers of what it had done by then
         12 starts were put off, by 5.25s in all, as the ones before them in their slots got no answer: the load was lower than asked for
-        nothing completed after 12.3s: all 417 invocations that ended later failed, most of them as connect_failed: the target seems to be gone; budget.failures_in_a_row stops such a run
+        nothing that began later than 12.3s after the first start completed, and 417 got no answer at all, most of them connect_failed: the target seems to be gone; budget.failures_in_a_row stops such a run
         all 20 invocations began in the warm-up, which is left out, so that nothing was measured: raise load.invocations (-n), or set load.warmup = "0s"
         2 answers with status 429 held all starts up, for 31.0s in all: the target's rate limit set the pace
         there were 20000 connections at a time, and over 12704 the system looks up to 1 ms for a free port, in which a worker does nothing else: spread them over more addresses of this machine with --source

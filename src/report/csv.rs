@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::figures::CONVERSATION;
 use crate::metrics::Summary;
 use crate::metrics::summary::{QUANTILES, Quantile, Refused, Row};
+use crate::runfile::invocations::defused;
 
 /// Writes the metrics of a run. Times are in nanoseconds, as the column names say; what is absent is empty.
 ///
@@ -16,7 +17,7 @@ pub fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     let scenarios = summary.groups.iter().any(|group| group.scenario.is_some());
     rows.write_record(head(scenarios))?;
     for group in &summary.groups {
-        let name = |name: &Option<String>| name.as_deref().map_or_else(String::new, defused);
+        let name = |name: &Option<String>| name.as_deref().map_or_else(String::new, |name| defused(name).into_owned());
         let scenario = scenarios.then(|| name(&group.scenario));
         let names: Vec<_> = [name(&group.variant)].into_iter().chain(scenario).collect();
         let metrics = group.metrics.iter().map(|metric| (metric.series.name(), &metric.all, &metric.completed));
@@ -62,9 +63,4 @@ fn quantile(quantile: Option<&Quantile>) -> [String; 4] {
 
 fn or_empty(ns: Option<u64>) -> String {
     ns.map_or_else(String::new, |ns| ns.to_string())
-}
-
-/// Text that no spreadsheet runs as a formula.
-fn defused(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -92,6 +92,13 @@ pub(super) fn bounded(of: Option<&Quantile>) -> String {
     if ends.is_empty() { value } else { format!("{value} ({ends})") }
 }
 
+/// What stands for a quantile that has no number, as `(mark, meaning)`.
+pub(super) const MARKS: [(&str, &str); 3] = [
+    ("n<N", "the quantile takes N independent samples"),
+    ("never", "so many failed that this share never got there"),
+    ("cut off", "the run ended before it did"),
+];
+
 /// A time that may be absent.
 pub(super) fn time(ns: Option<u64>) -> String {
     ns.map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string())

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram as Hdr;
 
+use super::figures::printable;
 use crate::units::NS_PER_MS;
 
 /// Steps in which the distance to 100 % is halved; what HdrHistogram's own tools use.
@@ -11,13 +12,13 @@ const TICKS_PER_HALF_DISTANCE: u32 = 5;
 /// Linear buckets of each of ours: 3 significant digits.
 const SUB_BUCKETS: u32 = 2_048;
 
-/// Writes the distribution of one metric.
+/// Writes the distribution of one metric; `of` says of which invocations.
 ///
 /// # Errors
 /// The output can't be written.
-pub fn write(metric: &str, all: &Hdr<u64>, out: &mut impl Write) -> io::Result<()> {
+pub fn write(metric: &str, of: &str, all: &Hdr<u64>, out: &mut impl Write) -> io::Result<()> {
     let ms = |ns: f64| ns / NS_PER_MS as f64;
-    writeln!(out, "#[{metric}, completed invocations, milliseconds]")?;
+    writeln!(out, "#[{}, {of}, milliseconds]", printable(metric))?;
     writeln!(out, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
     let mut counted = 0;
     for step in all.iter_quantiles(TICKS_PER_HALF_DISTANCE) {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    CONVERSATION, Pick, group_title, interval, number, quantile, samples, share, share_interval, time, title,
+    CONVERSATION, MARKS, Pick, bounded, group_title, number, samples, share, share_interval, time, title,
 };
 use super::plot::{self, Curve};
 use super::xml::escape;
@@ -163,13 +163,9 @@ fn write_group(group: &Group, out: &mut impl Write) -> io::Result<()> {
 
 fn rows(group: &Group, pick: Pick, out: &mut impl Write) -> io::Result<()> {
     let head = ["metric", "samples", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
-    let cell = |row: &Row, p: f64| {
-        let (value, ends) = (quantile(row.quantile(p)), interval(row.quantile(p)));
-        if ends.is_empty() { value } else { format!("{value} ({ends})") }
-    };
     let line = |(name, row): (String, &Row)| {
         let before = [name, samples(row), time(row.min_ns), time(row.mean_ns)];
-        before.into_iter().chain(QUANTILES.map(|p| cell(row, p))).chain([time(row.max_ns)]).collect()
+        before.into_iter().chain(QUANTILES.map(|p| bounded(row.quantile(p)))).chain([time(row.max_ns)]).collect()
     };
     table(&head, pick.rows(group).into_iter().filter(|(_, row)| row.count > 0).map(line), out)
 }
@@ -205,11 +201,11 @@ fn provenance(run: &Run, summary: &Summary, out: &mut impl Write) -> io::Result<
 }
 
 fn definitions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    let marks = MARKS.map(|(mark, meaning)| format!("<code>{}</code>: {meaning}.", escape(mark))).join(" ");
     writeln!(
         out,
-        "<h2>Definitions</h2>\n<p>Latencies count from the intended start, unless the send is named. <code>n&lt;N</code>: \
-         the quantile takes N independent samples. <code>never</code>: so many failed that this share never got there. \
-         Intervals are two-sided at 95 %.</p>"
+        "<h2>Definitions</h2>\n<p>Latencies count from the intended start, unless the send is named. {marks} Intervals are \
+         two-sided at 95 %.</p>"
     )?;
     let each = Metric::ALL.into_iter().map(|metric| vec![metric.name().to_owned(), metric.definition().to_owned()]);
     let wholes = summary.overall().conversations.iter();

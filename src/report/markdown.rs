@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    CONVERSATION, Pick, bounded, clock_offset, group_title, number, rate_of_bytes, samples, share, share_interval, time,
+    CONVERSATION, MARKS, Pick, bounded, clock_offset, group_title, number, rate_of_bytes, samples, share,
+    share_interval, time,
 };
 use super::parts;
 use super::table::{Table, escape_markdown};
@@ -266,10 +267,10 @@ fn write_certificate(run: &Run, certificate: &Certificate, out: &mut impl Write)
 
 fn definitions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "## Definitions\n")?;
+    let marks = MARKS.map(|(mark, meaning)| format!("`{mark}`: {meaning}.")).join(" ");
     writeln!(
         out,
-        "Latencies count from the intended start, unless the send is named. `n<N`: the quantile takes N independent \
-         samples. `never`: so many failed that this share never got there. `cut off`: the run ended before it did. †: the median is under 100 times what an arrival stamp can be wrong by. Intervals are two-sided at 95 %. \
+        "Latencies count from the intended start, unless the send is named. {marks} †: the median is under 100 times what an arrival stamp can be wrong by. Intervals are two-sided at 95 %. \
          `{}` and the like are outcomes; a stream without its own `task_finished` is no success.\n",
         Outcome::Truncated
     )?;

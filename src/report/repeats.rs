@@ -155,7 +155,7 @@ pub fn write_text(repeats: &Repeats, folder: &str, out: &mut impl Write) -> io::
 
 /// The complete runs by their numbers.
 fn numbers(repeats: &Repeats) -> Vec<String> {
-    let complete = repeats.runs.iter().enumerate().filter(|(_, run)| run.status == Status::Done);
+    let complete = repeats.runs.iter().enumerate().filter(|(_, run)| run.complete);
     complete.map(|(at, _)| format!("run {}", at + 1)).collect()
 }
 

@@ -468,7 +468,7 @@ fn a_distribution_is_what_hdr_histograms_plotter_reads() {
     let mut histogram = Histogram::default();
     (1..=20_u64).for_each(|ms| histogram.record(ms * ms * NS_PER_MS));
     let all = histogram.hdr().expect("recorded");
-    insta::assert_snapshot!(text(|out| hgrm::write("ttfc_from_intended", &all, out)), @"
+    insta::assert_snapshot!(text(|out| hgrm::write("ttfc_from_intended", "completed invocations", &all, out)), @"
     #[ttfc_from_intended, completed invocations, milliseconds]
            Value     Percentile TotalCount 1/(1-Percentile)
 

@@ -29,9 +29,10 @@ pub(super) struct Facts {
     buffered: Buffered,
     /// Chunks of users that read as fast as they came: who reads slowly holds them back himself.
     prompt_chunks: u64,
-    /// When invocations failed, in nanoseconds, and how.
-    failed: Vec<(u64, &'static str)>,
-    last_completed_ns: Option<u64>,
+    /// When those began that got no answer at all, in nanoseconds, and how they ended.
+    unanswered: Vec<(u64, &'static str)>,
+    /// When the last one began that completed.
+    last_to_complete_ns: Option<u64>,
 }
 
 impl Facts {
@@ -53,11 +54,10 @@ impl Facts {
         if record.outcome == Outcome::NotStarted {
             return;
         }
-        let ended_ns = record.stamps.last_known_ns;
         if record.outcome.is_completed() {
-            self.last_completed_ns = self.last_completed_ns.max(Some(ended_ns));
-        } else if record.outcome.was_started() && !record.outcome.censors() {
-            self.failed.push((ended_ns, record.outcome.kind()));
+            self.last_to_complete_ns = self.last_to_complete_ns.max(record.stamps.started_ns);
+        } else if let Some(began_ns) = record.stamps.started_ns.filter(|_| record.got_no_answer()) {
+            self.unanswered.push((began_ns, record.outcome.kind()));
         }
         if record.conduct.read_bytes_per_s.is_none() {
             self.buffered.add(&record.buffered);
@@ -97,12 +97,14 @@ impl Facts {
         .collect()
     }
 
-    /// Whether the target was gone from some instant on: everything that ended after the last completion failed, and
-    /// as often as failures came before that, chance does not explain so many in a row.
+    /// Whether the target was gone from some instant on: so many that began after the last one to complete got no answer
+    /// that chance, as often as that happened before, does not explain it. Starts are held against starts: at the end of
+    /// a run those that take longest are left over, and they are the ones that hang.
     fn gone(&self, completed: u64) -> Option<Warning> {
-        let last_ns = self.last_completed_ns?;
-        let after: Vec<_> = self.failed.iter().filter(|(at_ns, _)| *at_ns >= last_ns).map(|(_, kind)| *kind).collect();
-        let before = (self.failed.len() - after.len()) as f64;
+        let last_ns = self.last_to_complete_ns?;
+        let after: Vec<_> =
+            self.unanswered.iter().filter(|(began_ns, _)| *began_ns > last_ns).map(|(_, kind)| *kind).collect();
+        let before = (self.unanswered.len() - after.len()) as f64;
         let share = (before + 1.0) / (before + completed as f64 + 1.0);
         if after.len() < GONE_FAILURES || share.powf(after.len() as f64) > GONE_CHANCE {
             return None;
@@ -138,8 +140,9 @@ impl Facts {
         // A stream that did not end well takes its connection with it, whoever closed it.
         let whole = [Outcome::Completed, Outcome::CheckFailed].map(|outcome| group.ledger.of(outcome));
         let broken = group.ledger.started() - whole.iter().sum::<u64>();
-        // And each place in the load makes a first one.
-        let places = run.profile.pointer("/load/concurrency").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        // And each of those that stood side by side has a first use, in each of the runs that were joined.
+        let stood = run.harness.as_ref().map_or(0, |harness| harness.sockets.connections_max);
+        let places = stood * run.parts.len().max(1) as u64;
         let closed = self.new_connections.saturating_sub(broken).saturating_sub(places);
         let fresh = share(closed, self.new_connections + group.totals.reused_connections);
         warn(

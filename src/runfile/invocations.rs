@@ -51,7 +51,7 @@ plain_cell!(u64, u32, bool, Outcome);
 const MARKED: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
 
 /// Text that no spreadsheet runs.
-pub(super) fn defused(text: &str) -> Cow<'_, str> {
+pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     if text.starts_with(MARKED) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 

@@ -1,4 +1,4 @@
-//! A file that loses nothing: what the system does not take stays in memory, to be tried again and to be summed up.
+//! A file that loses nothing: what the system does not take stays in memory, to be summed up.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -74,6 +74,7 @@ impl Rest {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_a_full_disk_does_not_take_is_kept_and_told() {
         let rest = Rest::default();

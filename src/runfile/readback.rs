@@ -172,6 +172,9 @@ pub fn sum_up_files(files: &Files, run: &Run) -> Result<Readback, Error> {
     if run.status == Status::Running {
         warnings.insert(0, Warning::Unfinished);
     }
+    // Nothing in the files tells why they lack their end.
+    let unwritten = run.warnings.iter().find(|warning| matches!(warning, Warning::Unwritten { .. }));
+    unwritten.into_iter().for_each(|warning| warnings.insert(0, warning.clone()));
     let mut certificate = Certificate::judge(measured);
     if cut_off.is_none() {
         certificate = certificate.without_histograms();

@@ -96,6 +96,8 @@ pub struct Repeat {
     pub plan_hash: String,
     /// Whether its numbers can be trusted; absent where nothing is known.
     pub verdict: Option<Verdict>,
+    /// Whether its numbers are among those across the runs.
+    pub complete: bool,
 }
 
 /// Something about the runs that their reader should know before the numbers.
@@ -145,7 +147,7 @@ impl fmt::Display for Warning {
                 write!(out, "{made} of {asked} runs were made: the series ended before the others")
             }
             Self::LeftOut { id, status } => {
-                write!(out, "{id} is {status}, not done: it is left out of what stands here; report it by itself")
+                write!(out, "{id} ({status}) is not complete: it is left out of what stands here; report it by itself")
             }
             Self::Untrusted { id, verdict } => {
                 write!(out, "{id} is {verdict}: its numbers count here as any; plimsoll report {id} says why")
@@ -176,7 +178,7 @@ impl Repeats {
         check(runs)?;
         let mut ordered: Vec<_> = runs.iter().collect();
         ordered.sort_by_key(|run| run.origin_unix_ns);
-        let complete: Vec<_> = ordered.iter().copied().filter(|run| run.status == Status::Done).collect();
+        let complete: Vec<_> = ordered.iter().copied().filter(|run| is_complete(run)).collect();
         let summaries: Vec<&Summary> = complete.iter().filter_map(|run| run.summary.as_ref()).collect();
         let across = Across::of(&summaries);
         let made = u32::try_from(runs.len()).unwrap_or(u32::MAX);
@@ -188,6 +190,7 @@ impl Repeats {
             seed: run.seed,
             plan_hash: run.plan_hash.clone(),
             verdict: run.certificate.as_ref().map(|certificate| certificate.verdict),
+            complete: is_complete(run),
         };
         let runs = ordered.iter().map(repeat).collect();
         Ok(Self { version: VERSION, id, asked, pause_ns, runs, across, warnings })
@@ -196,7 +199,7 @@ impl Repeats {
     /// How many runs count.
     #[must_use]
     pub fn complete(&self) -> usize {
-        self.runs.iter().filter(|run| run.status == Status::Done).count()
+        self.runs.iter().filter(|run| run.complete).count()
     }
 
     /// Its text: what [`read`] reads.
@@ -217,6 +220,11 @@ impl Repeats {
     pub fn write(&self, folder: &Path) -> Result<(), bundle::Error> {
         bundle::write_whole(folder, REPEATS, self.to_json().as_bytes())
     }
+}
+
+/// Whether a run has numbers, and they are of all that it was to do.
+fn is_complete(run: &Run) -> bool {
+    run.status == Status::Done && run.summary.is_some()
 }
 
 /// All are of one workload, and each is there once.
@@ -241,7 +249,7 @@ fn warnings(runs: &[&Run], complete: &[&Run], across: &Across, (made, asked): (u
     for run in runs {
         let id = run.id.clone();
         match &run.certificate {
-            _ if run.status != Status::Done => warnings.push(Warning::LeftOut { id, status: run.status }),
+            _ if !is_complete(run) => warnings.push(Warning::LeftOut { id, status: run.status }),
             Some(certificate) if certificate.verdict == Verdict::Invalid => {
                 warnings.push(Warning::Untrusted { id, verdict: certificate.verdict });
             }

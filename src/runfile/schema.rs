@@ -27,7 +27,7 @@ mod tests {
         text.push('\n');
         // Written where it can be taken from when the types have changed.
         let fresh = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(file);
-        fs::write(fresh, &text).expect("target can be written");
+        fs::create_dir_all(fresh.with_file_name("")).and_then(|()| fs::write(fresh, &text)).expect("it can be written");
         text
     }
 

@@ -549,7 +549,11 @@ fn bundles_that_do_not_belong_together_are_refused_with_what_differs() {
     let other = bundle(run);
     let unfinished = bundle(manifest("unfinished", 2));
     fs::write(unfinished.join(RUN), manifest("unfinished", 2).to_json()).expect("written");
-    let told = [vec![one.clone()], vec![one.clone(), other], vec![one.clone(), one.clone()], vec![one, unfinished]]
+    let cut_off = bundle(manifest("cut_off", 3));
+    let rows = fs::read(cut_off.join(INVOCATIONS)).expect("it was written");
+    fs::write(cut_off.join(INVOCATIONS), &rows[..rows.len() - 3]).expect("written");
+    let (twice, unlike) = (vec![one.clone(), one.clone()], vec![one.clone(), other]);
+    let told = [vec![one.clone()], unlike, twice, vec![one.clone(), unfinished], vec![one, cut_off]]
         .map(|folders| merge::merge(&folders, parent.path()).expect_err("refused").to_string())
         .join("\n")
         .replace(parent.path().to_str().expect("text"), "DIR");
@@ -558,6 +562,7 @@ fn bundles_that_do_not_belong_together_are_refused_with_what_differs() {
     join DIR/one and DIR/other_seed: they are not of one plan: plan_hash: "fnv1a64:0" against "fnv1a64:1"; profile.load.concurrency: 2 against 3; profile.load.ramp: nothing against "1s"; seed: 1 against 2
     join DIR/one and DIR/one: they are the same run, which would count twice
     join DIR/unfinished: its run did not end in order, so nothing says what is missing; leave it out
+    join DIR/cut_off/invocations.csv: its end was cut off, and nothing says what is missing; leave its run out
     "#);
 }
 

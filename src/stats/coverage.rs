@@ -50,14 +50,14 @@ impl Coverage {
         (given > 0).then(|| f64::from(self.covered) / f64::from(given))
     }
 
-    /// Whether so many of so many may come from a true share within these bounds; of 1,000 intervals and more the share
-    /// itself must lie within them. Less than one in 1,000 studies is called implausible by chance.
+    /// Whether so many of so many may come from a true share within these bounds; of 1,000 runs and more the share
+    /// of the intervals given must itself lie within them. Less than one in 1,000 studies is called implausible by chance.
     #[must_use]
     pub fn is_plausible(&self, least: f64, most: f64) -> bool {
         const EXACT_FROM: u32 = 1_000;
         const TAIL: f64 = 0.001;
         let (given, Some(share)) = (self.covered + self.below + self.above, self.share()) else { return false };
-        if given >= EXACT_FROM {
+        if given + self.refused >= EXACT_FROM {
             return (least..=most).contains(&share);
         }
         let (given, covered) = (u64::from(given), u64::from(self.covered));
@@ -282,6 +282,8 @@ mod tests {
         assert_eq!(told, [false, true, true, true]);
         let exact: Vec<_> = [929, 930, 970, 971].map(|covered| of(covered, 1_000).is_plausible(0.93, 0.97)).into();
         assert_eq!(exact, [false, true, true, false]);
+        let refused = |covered: u32| Coverage { refused: 400, ..of(covered, 600) };
+        assert_eq!([551, 552].map(|covered| refused(covered).is_plausible(0.92, 1.0)), [false, true]);
         assert!(of(1_000, 1_000).is_plausible(0.92, 1.0) && !Coverage::default().is_plausible(0.0, 1.0));
         assert!(!of(300, 300).is_plausible(0.93, 0.97), "0.97³⁰⁰ is one in ten thousand");
     }

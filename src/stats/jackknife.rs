@@ -50,11 +50,17 @@ impl Groups {
         let effective = value.map_or(0.0, |value| self.effective(value));
         if effective < needed as f64 {
             let refused = Some(Refusal { effective, needed });
-            return Estimate { value: None, interval: None, refused, effective };
+            return Estimate { value: None, interval: None, refused, effective, low_level: 0.0 };
         }
         let (low, high) = ranks(effective, p).expect("the floor leaves room for both ranks");
         let at = |rank| weighted_quantile(&self.pooled, level(rank, effective, self.count));
-        Estimate { value, interval: Some(Interval { low: at(low), high: at(high) }), refused: None, effective }
+        Estimate {
+            value,
+            interval: Some(Interval { low: at(low), high: at(high) }),
+            refused: None,
+            effective,
+            low_level: 0.0,
+        }
     }
 
     /// How many independent values have a share at or below `value` as uncertain as these.

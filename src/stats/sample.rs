@@ -26,6 +26,9 @@ pub struct Estimate {
     pub refused: Option<Refusal>,
     /// How many independent observations the sample is worth for this quantile.
     pub effective: f64,
+    /// The level, from 0 to 1, that the lower end of the interval stands at: a larger share of failures explains by
+    /// itself that it is never reached.
+    pub low_level: f64,
 }
 
 /// The ends of an interval in nanoseconds, both within it. An end that is `None` lies where the event never comes.
@@ -80,11 +83,12 @@ impl Sample {
         let effective = self.effective(value);
         if effective < needed as f64 {
             let refused = Some(Refusal { effective, needed });
-            return Estimate { value: None, interval: None, refused, effective };
+            return Estimate { value: None, interval: None, refused, effective, low_level: 0.0 };
         }
         let (low, high) = ranks(effective, p).expect("the floor leaves room for both ranks");
-        let at = |rank: u64| self.incidence.quantile_ns(level(rank, effective, self.ranked.len() as u64));
-        Estimate { value, interval: Some(Interval { low: at(low), high: at(high) }), refused: None, effective }
+        let [low_level, high_level] = [low, high].map(|rank| level(rank, effective, self.ranked.len() as u64));
+        let [low, high] = [low_level, high_level].map(|level| self.incidence.quantile_ns(level));
+        Estimate { value, interval: Some(Interval { low, high }), refused: None, effective, low_level }
     }
 
     /// The smaller of what the times are worth and what "by this time" is worth.

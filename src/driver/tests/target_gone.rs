@@ -50,7 +50,7 @@ fn a_target_that_stays_away_is_said() {
     let failed = run.ended.ledger.failed();
     assert_eq!(run.ended.ledger.of(Outcome::Completed), 24);
     assert!((36..=44).contains(&failed), "{failed}");
-    let gone = Warning::TargetGone { after_ns: 2_040 * NS_PER_MS, failed, mostly: "connect_failed".into() };
+    let gone = Warning::TargetGone { after_ns: 1_700 * NS_PER_MS, failed, mostly: "connect_failed".into() };
     assert!(run.readback.warnings.contains(&gone), "{:?}", run.readback.warnings);
 }
 

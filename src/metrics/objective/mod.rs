@@ -372,6 +372,32 @@ mod tests {
         assert!(!objective.is_kept_by(&record));
     }
 
+    /// Of a thousand starts 60 fail and the rest completes, but for so many, the slowest, that the run cuts off.
+    fn with_cut_off(cut: u64) -> Answer {
+        let mut digest = Digest::new(Vec::new());
+        for index in 0..1_000 {
+            let at = index * 617 % 1_000;
+            let mut record = Record::unstarted(index, Arc::from("base"), index, 0, Outcome::NotStarted);
+            record.outcome = match at {
+                0..60 => Outcome::Reset,
+                _ if at >= 1_000 - cut => Outcome::Cut,
+                _ => Outcome::Completed,
+            };
+            let ended_ns = index + at * 1_000_000;
+            (record.stamps.started_ns, record.stamps.last_known_ns) = (Some(index), ended_ns);
+            record.stamps.finished_ns = record.outcome.is_completed().then_some(ended_ns);
+            digest.take(&record);
+        }
+        let objective: Objective = "finish p95 < 10s".parse().expect("an objective");
+        objective.over_run(digest.summary(1).overall(), 1).0
+    }
+
+    #[test]
+    fn cutting_the_slowest_off_refutes_nothing() {
+        assert_eq!(with_cut_off(0), Answer::Inconclusive, "6 of 100 do not refute 5");
+        assert_eq!(with_cut_off(20), Answer::Inconclusive, "nor do they when the run ends early");
+    }
+
     fn quantile(low_ms: Option<u64>, high_ms: Option<u64>) -> Quantile {
         let ns = |ms: Option<u64>| ms.map(|ms| ms * 1_000_000);
         Quantile { p: 0.95, value_ns: ns(low_ms), low_ns: ns(low_ms), high_ns: ns(high_ms), refused: None }

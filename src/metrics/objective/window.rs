@@ -208,6 +208,8 @@ impl Passage {
     /// How it came out, and what that rests on.
     pub(super) fn answer(&self) -> (Answer, String) {
         let (seconds, is_for) = (self.window.seconds, self.window.logic == Logic::For);
+        // Within answers before so many have passed.
+        let span = if self.window.logic == Logic::Within { "up to " } else { "the " };
         let at = |second: u64| format!("ended {} s into the run", second + 1);
         match (self.failed, self.worst) {
             (Some((value, second)), _) if is_for => {
@@ -216,7 +218,7 @@ impl Passage {
                 (Answer::Fail, found)
             }
             (Some((value, second)), _) => {
-                (Answer::Fail, format!("{} in the {seconds} s that {}", value.shown(), at(second)))
+                (Answer::Fail, format!("{} in {span}{seconds} s that {}", value.shown(), at(second)))
             }
             (None, _) if is_for && self.with_data < seconds => (
                 Answer::Inconclusive,
@@ -229,7 +231,10 @@ impl Passage {
                 (Answer::Pass, found)
             }
             (None, Some((value, second))) => {
-                (Answer::Pass, format!("at worst {} in the {seconds} s that {}", value.shown(), at(second)))
+                (Answer::Pass, format!("at worst {} in {span}{seconds} s that {}", value.shown(), at(second)))
+            }
+            (None, None) if self.window.logic == Logic::Within => {
+                (Answer::Inconclusive, "no second had data".to_owned())
             }
             (None, None) => (Answer::Inconclusive, format!("no window of {seconds} s was whole")),
         }
@@ -294,13 +299,13 @@ mod tests {
             told(Logic::Within, 3, &[None]),
         ];
         insta::assert_snapshot!(answers.join("\n"), @"
-        fail: 300ms in the 3 s that ended 1 s into the run
+        fail: 300ms in up to 3 s that ended 1 s into the run
         pass: at worst 20.0ms in the 3 s that ended 3 s into the run
         fail: 300ms in the 3 s that ended 4 s into the run
-        pass: at worst 20.0ms in the 3 s that ended 1 s into the run
+        pass: at worst 20.0ms in up to 3 s that ended 1 s into the run
         inconclusive: no window of 3 s was whole
         inconclusive: no window of 3 s was whole
-        inconclusive: no window of 3 s was whole
+        inconclusive: no second had data
         ");
     }
 
@@ -317,7 +322,7 @@ mod tests {
         assert!(!never.take(8, said(&[], 1)), "it fails once");
         let mut disordered = passage(Logic::Over, 2, &[Some(20), Some(20)]);
         assert!(!disordered.take(0, said(&[], 1)), "it is over");
-        insta::assert_snapshot!(never.answer().1, @"never in the 2 s that ended 8 s into the run");
+        insta::assert_snapshot!(never.answer().1, @"never in up to 2 s that ended 8 s into the run");
     }
 
     /// When a window fails and what its answer is, straight from the definition.

@@ -13,7 +13,7 @@ pub(super) fn write(sources: &[Source], encoding: Encoding, folder: &Path) -> Re
     let log = EventLog::create(folder, encoding)?;
     let mut sheet = log.sheet();
     for source in sources {
-        events::read(&source.folder, |event| {
+        let rows = events::read(&source.folder, |event| {
             // Every field is named: a new one must find its place here.
             let Event { plan_index, event_index, ref kind, read, bytes, text_bytes, .. } = *event;
             let [earliest_ns, arrival_ns, handled_ns] =
@@ -31,6 +31,7 @@ pub(super) fn write(sources: &[Source], encoding: Encoding, folder: &Path) -> Re
                 text_bytes,
             });
         })?;
+        rows.map_or(Ok(()), |rows| source.whole(encoding.file(), rows))?;
     }
     drop(sheet);
     Ok(log.finish()?)

@@ -19,6 +19,7 @@ use super::bundle::{self, Bundle, INVOCATIONS};
 use super::difference::{Difference, differences, told};
 use super::network::Sockets;
 use super::run::{Harness, LeftTasks, Part, Stamps};
+use super::table::Rows;
 use super::{Run, Status, hlog, invocations, readback, table};
 use crate::agent::Times;
 use crate::metrics::certificate::ArrivalClock;
@@ -52,6 +53,9 @@ pub enum Error {
     /// A run without an end.
     #[error("join {}: its run did not end in order, so nothing says what is missing; leave it out", .0.display())]
     Unfinished(PathBuf),
+    /// A file that lacks its end.
+    #[error("join {}: its end was cut off, and nothing says what is missing; leave its run out", .0.display())]
+    CutOff(PathBuf),
     /// Some bundles have events, others do not.
     #[error(
         "join {} and {}: only the first has its events, so that theirs together would not be whole; move its events file away to join them without",
@@ -100,9 +104,14 @@ struct Source {
 impl Source {
     fn open(folder: &Path) -> Result<Self, Error> {
         let run = readback::read_run(folder)?;
-        let harness = run.harness.clone().filter(|_| run.status != Status::Running);
+        let harness = run.harness.clone().filter(|_| !matches!(run.status, Status::Running | Status::WriteFailed));
         let harness = harness.ok_or_else(|| Error::Unfinished(folder.to_owned()))?;
         Ok(Self { folder: folder.to_owned(), run, harness, shift_ns: 0, pauses_ns: 0, worker_shift: 0 })
+    }
+
+    /// Refuses a file of its that does not end.
+    fn whole(&self, name: &str, rows: Rows) -> Result<(), Error> {
+        if rows.truncated { Err(Error::CutOff(self.folder.join(name))) } else { Ok(()) }
     }
 
     fn file(&self, name: &str) -> Result<BufReader<File>, Error> {
@@ -288,7 +297,7 @@ fn harness(sources: &[Source]) -> Harness {
 fn write_rows(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error> {
     for source in sources {
         let mut failed = Ok(());
-        invocations::read(source.file(INVOCATIONS)?, |mut record: Record| {
+        let rows = invocations::read(source.file(INVOCATIONS)?, |mut record: Record| {
             record.stamps = moved(&record.stamps, source.shift_ns);
             record.conduct.admitted_ns = record.conduct.admitted_ns.map(|at_ns| at_ns + source.shift_ns);
             (record.server, record.task) = brought_forward(&record, source.pauses_ns);
@@ -298,6 +307,7 @@ fn write_rows(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error> {
             }
         })?;
         failed?;
+        source.whole(INVOCATIONS, rows)?;
     }
     Ok(())
 }

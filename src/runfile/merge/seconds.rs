@@ -56,7 +56,7 @@ pub(super) fn write(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error
 fn rows(sources: &[Source]) -> Result<BTreeMap<u64, Interval>, Error> {
     let mut rows: BTreeMap<u64, Interval> = BTreeMap::new();
     for source in sources {
-        intervals::read(source.file(INTERVALS)?, |row| {
+        let ended = intervals::read(source.file(INTERVALS)?, |row| {
             let second = row.second + source.shift_seconds();
             let all = rows.entry(second).or_insert(Interval { second, ..Interval::default() });
             all.in_flight += row.in_flight;
@@ -71,6 +71,7 @@ fn rows(sources: &[Source]) -> Result<BTreeMap<u64, Interval>, Error> {
             worst(&mut all.machine_cpu, row.machine_cpu);
             worst(&mut all.steal, row.steal);
         })?;
+        source.whole(INTERVALS, ended)?;
     }
     Ok(rows)
 }
