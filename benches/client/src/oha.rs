@@ -1,5 +1,6 @@
 //! A load generator that parses nothing: oha, where it is installed.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
@@ -11,7 +12,9 @@ use crate::workload::{BODY, PATH, Pace, Workload};
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
-    status_code_distribution: std::collections::BTreeMap<String, u64>,
+    status_code_distribution: BTreeMap<String, u64>,
+    /// Requests that never had a status.
+    error_distribution: BTreeMap<String, u64>,
 }
 
 /// Whether it is there, and has a mode for this workload: it knows no endless responses.
@@ -36,5 +39,6 @@ pub fn run(workload: Workload, port: u16) -> Measured {
         counts.filter(|(status, _)| (*status == "200") == wanted).map(|(_, count)| count).sum::<u64>()
     };
     // With the event before the chunks, and the one behind them.
-    Measured::of_children(workload, answered(true) * (chunks as u64 + 2), answered(false))
+    let failed = answered(false) + report.error_distribution.values().sum::<u64>();
+    Measured::of_children(workload, answered(true) * (chunks as u64 + 2), failed)
 }
