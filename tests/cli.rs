@@ -654,6 +654,38 @@ fn objectives_are_answered_and_decide_the_code() {
 }
 
 #[test]
+fn what_the_bodies_of_variants_hold_is_kept_nowhere() {
+    let body = "you sent canary-of-all and canary-of-low";
+    let answer = format!("HTTP/1.1 500 Oops\r\ncontent-length: {}\r\n\r\n{body}", body.len()).leak();
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("x.toml");
+    let url = server(answer);
+    fs::write(
+        &profile,
+        format!(
+            "why = \"secrets\"\nload.invocations = 4\ntarget = {{ url = \"{url}\", agent_id = \"a\" }}\n\
+             [request]\ninput.text = \"Hi\"\nextra.token = \"canary-of-all\"\n\
+             [[variant]]\nname = \"low\"\nextra.token = \"canary-of-low\"\n[[variant]]\nname = \"high\"\n"
+        ),
+    )
+    .unwrap();
+    let (profile, out) = (profile.to_str().unwrap(), folder.path().join("reports"));
+    let ended = output(&["run", profile, "--json", "--out", out.to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(4), "{}", text(&ended.stderr));
+    let bundle = bundle(&out);
+    let report = |format: &str| output(&["report", bundle.to_str().unwrap(), "--format", format, "-o", "-"]);
+    let others = ["text", "json", "md", "html", "csv", "junit"].map(report);
+    let all = [output(&["check", profile]), ended].into_iter().chain(others);
+    let mut told: Vec<_> = all.flat_map(|ended| [text(&ended.stdout), text(&ended.stderr)]).collect();
+    assert!(told.iter().all(|text| !text.contains("error: ")), "{told:#?}");
+    for file in fs::read_dir(bundle).unwrap() {
+        told.push(String::from_utf8_lossy(&fs::read(file.unwrap().path()).unwrap()).into_owned());
+    }
+    assert!(told.iter().any(|text| text.contains("you sent (hidden) and (hidden)")));
+    assert!(told.iter().all(|text| !text.contains("canary")), "{told:#?}");
+}
+
+#[test]
 fn a_key_that_the_server_echoes_is_kept_nowhere() {
     let body = "you sent x-api-key: sk-canary-123456 and x-team: tell-no-one";
     let answer = format!("HTTP/1.1 500 Oops\r\ncontent-length: {}\r\n\r\n{body}", body.len()).leak();

@@ -79,7 +79,7 @@ impl Client {
             stall_ns: profile.stall_ns,
         };
         Self(Arc::new(Settings {
-            mask: Mask::new(template.headers(), &profile.request),
+            mask: Mask::new(template.headers(), profile.variants.iter().map(|variant| &variant.request)),
             dialer,
             clock,
             template,

@@ -14,7 +14,7 @@ const PREFIX_BYTES_MIN: usize = 4;
 /// Headers of every request, which hold nothing of the user's.
 const PUBLIC_HEADERS: [&str; 5] = ["host", "content-type", "accept", "cache-control", "user-agent"];
 
-/// The secrets of a run's requests: the API key, the values of the user's own headers, tokens in the body.
+/// The secrets of a run's requests: the API key, the values of the user's own headers, what is free in the bodies.
 #[derive(Clone, Default)]
 pub(super) struct Mask(Vec<Vec<u8>>);
 
@@ -25,19 +25,21 @@ impl std::fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// The secrets of requests with these headers and this body.
-    pub(super) fn new(headers: &HeaderMap, request: &Request) -> Self {
+    /// The secrets of requests with these headers and one of these bodies.
+    pub(super) fn new<'r>(headers: &HeaderMap, bodies: impl IntoIterator<Item = &'r Request>) -> Self {
         let own = headers.iter().filter(|(name, _)| !PUBLIC_HEADERS.contains(&name.as_str()));
         let mut secrets: Vec<Vec<u8>> = own.map(|(_, value)| value.as_bytes().to_vec()).collect();
-        secrets.extend(request.user_oidc_token.iter().map(|token| token.clone().into_bytes()));
-        let free = [&request.user_tokens, &request.payload_extension].into_iter().flatten();
-        free.flat_map(serde_json::Map::values).for_each(|value| texts(value, &mut secrets));
-        for server in request.mcp_servers.iter().flatten() {
-            server.values().for_each(|value| texts(value, &mut secrets));
+        for request in bodies {
+            secrets.extend(request.user_oidc_token.iter().map(|token| token.clone().into_bytes()));
+            let free = [&request.user_tokens, &request.payload_extension].into_iter().flatten();
+            let servers = request.mcp_servers.iter().flatten();
+            let tables = free.chain(servers).chain([&request.extra]);
+            tables.flat_map(serde_json::Map::values).for_each(|value| texts(value, &mut secrets));
         }
         secrets.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
-        // Of two that overlap, the longer one goes first.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        // Of two that overlap, the longer one goes first; variants have most of theirs in common.
+        secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        secrets.dedup();
         Self(secrets)
     }
 
@@ -84,7 +86,7 @@ mod tests {
         headers.insert("x-api-key", HeaderValue::from_static("sk-canary-123"));
         headers.insert("x-team", HeaderValue::from_static("red"));
         let request = Request { user_oidc_token: Some("token-canary".into()), ..Request::default() };
-        Mask::new(&headers, &request)
+        Mask::new(&headers, [&request])
     }
 
     #[test]

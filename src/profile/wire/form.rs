@@ -15,8 +15,16 @@ use crate::units::Rate;
 /// The accepted values by their shown path (`turn[0].prompt`), and every problem so far.
 #[derive(Debug)]
 pub(super) struct Form {
-    values: BTreeMap<String, (Checked, Option<Origin>)>,
+    values: BTreeMap<String, Entry>,
     pub(super) problems: Vec<Problem>,
+}
+
+/// An accepted value: where it was written, unless it is a default, and whether it may be a secret.
+#[derive(Debug)]
+struct Entry {
+    value: Checked,
+    origin: Option<Origin>,
+    secret: bool,
 }
 
 /// How alike two names must be for one to be offered in place of the other (Damerau–Levenshtein, 0 to 1).
@@ -25,22 +33,22 @@ const ALIKE: f64 = 0.6;
 const KEY_NAMES: [&str; 8] =
     ["api_key", "apikey", "x_api_key", "xpander_api_key", "key", "token", "bearer", "authorization"];
 
-/// Keys whose values may be secrets, though none of them holds the API key: headers are free, and servers have tokens.
-const SECRETS: [&str; 6] = [
-    "target.headers",
-    "request.mcp_servers",
-    "request.user_oidc_token",
-    "request.user_tokens",
-    "request.extra",
-    "request.payload_extension",
-];
-
 /// A value without its texts: only its shape and its names are left.
 fn hidden(value: &Json) -> Json {
     match value {
         Json::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), hidden(value))).collect(),
         Json::Array(items) => items.iter().map(hidden).collect(),
         _ => Json::from("(hidden)"),
+    }
+}
+
+/// What is wrong with a value that may be secret, without the value.
+fn without(node: &Node, fault: Fault) -> Fault {
+    match fault {
+        Fault::Expected { expected, .. } if !matches!(node.value, Value::Table(_) | Value::List(_)) => {
+            Fault::Hidden { expected }
+        }
+        fault => fault,
     }
 }
 
@@ -56,7 +64,8 @@ impl Form {
     fn walk(&mut self, node: &Node, path: &str, shown: &str) {
         if let Some(key) = keys::find(path) {
             match key.kind.read(node) {
-                Ok(value) => drop(self.values.insert(shown.to_owned(), (value, Some(node.origin.clone())))),
+                Ok(value) => self.put(key, shown, value, Some(node.origin.clone())),
+                Err(fault) if key.secret => self.report(Some(&node.origin), shown, without(node, fault)),
                 Err(fault) => self.report(Some(&node.origin), shown, fault),
             }
             return;
@@ -74,6 +83,10 @@ impl Form {
             }
             _ => self.expect(node, shown, "a table"),
         }
+    }
+
+    fn put(&mut self, key: &Key, shown: &str, value: Checked, origin: Option<Origin>) {
+        self.values.insert(shown.to_owned(), Entry { value, origin, secret: key.secret });
     }
 
     fn walk_list(&mut self, node: &Node, path: &str, shown: &str) {
@@ -113,7 +126,7 @@ impl Form {
         match key.default {
             Default::Required(remedy) => self.report(None, shown, Fault::Missing { remedy }),
             Default::Absent(_) => {}
-            Default::Value(_) => drop(self.values.insert(shown.to_owned(), (default(key), None))),
+            Default::Value(_) => self.put(key, shown, default(key), None),
         }
     }
 
@@ -140,7 +153,7 @@ impl Form {
 
     /// Where the key was written; absent when it was not.
     pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
-        self.values.get(key)?.1.as_ref()
+        self.values.get(key)?.origin.as_ref()
     }
 
     /// Notes it when a key that must be written is not.
@@ -162,8 +175,8 @@ impl Form {
     }
 
     fn value(&self, shown: &str) -> Option<Checked> {
-        if let Some((value, _)) = self.values.get(shown) {
-            return Some(value.clone());
+        if let Some(entry) = self.values.get(shown) {
+            return Some(entry.value.clone());
         }
         let key = keys::find(shown)?;
         matches!(key.default, Default::Value(_)).then(|| default(key))
@@ -270,9 +283,9 @@ impl Form {
         for key in KEYS.iter().filter(|key| !key.path.contains("[]") && matches!(key.default, Default::Value(_))) {
             put(&mut root, key.path, json(&default(key)));
         }
-        for (shown, (value, _)) in &self.values {
-            let value = json(value);
-            put(&mut root, shown, if SECRETS.contains(&shown.as_str()) { hidden(&value) } else { value });
+        for (shown, entry) in &self.values {
+            let value = json(&entry.value);
+            put(&mut root, shown, if entry.secret { hidden(&value) } else { value });
         }
         root
     }
@@ -281,9 +294,9 @@ impl Form {
     pub(super) fn section(&self, section: &str) -> Json {
         let prefix = format!("{section}.");
         let mut root = Json::Object(serde_json::Map::new());
-        for (shown, (value, _)) in &self.values {
+        for (shown, entry) in &self.values {
             if let Some(path) = shown.strip_prefix(&prefix) {
-                put(&mut root, path, json(value));
+                put(&mut root, path, json(&entry.value));
             }
         }
         root

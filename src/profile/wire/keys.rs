@@ -24,10 +24,16 @@ pub(in crate::profile) struct Key {
     pub(in crate::profile) kind: Kind,
     pub(in crate::profile) default: Default,
     pub(in crate::profile) meaning: &'static str,
+    /// Whether its value may be a secret, though never the API key: headers are free, and servers have tokens.
+    pub(in crate::profile) secret: bool,
 }
 
 const fn key(path: &'static str, kind: Kind, default: Default, meaning: &'static str) -> Key {
-    Key { path, kind, default, meaning }
+    Key { path, kind, default, meaning, secret: false }
+}
+
+const fn secret(path: &'static str, kind: Kind, default: Default, meaning: &'static str) -> Key {
+    Key { secret: true, ..key(path, kind, default, meaning) }
 }
 
 const ANY_TIME: Kind = Kind::Duration { zero: true };
@@ -56,7 +62,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("target.version", Kind::Name, Default::Absent("the latest deployed"), "The agent's version; `draft` for undeployed changes."),
     key("target.http", Kind::OneOf(&["auto", "1", "2"]), Default::Value("\"auto\""), "HTTP version: what TLS agrees on, HTTP/1.1 only, or HTTP/2 only (in the clear by prior knowledge)."),
     key("target.cacert", Kind::Path, Default::Absent("the system's roots only"), "A PEM file with further certificate authorities."),
-    key("target.headers", Kind::Headers, Default::Value("{}"), "Further headers of each invocation."),
+    secret("target.headers", Kind::Headers, Default::Value("{}"), "Further headers of each invocation."),
     key("target.key_env", Kind::Variable, Default::Value("\"XPANDER_API_KEY\""), "The environment variable that holds the API key."),
     key("target.key_file", Kind::Path, Default::Absent("`key_env` is read"), "A file that holds the API key and nothing else."),
     key("target.connection", Kind::WordOrCount { words: &["reuse", "new"], min: 1, max: 1_000_000_000 }, Default::Value("\"reuse\""), "How many invocations a connection serves: as many as it stands for, one, or so many."),
@@ -118,7 +124,7 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("variant[].additional_context", Kind::Text, AS_REQUEST, "Extra facts."),
     key("variant[].expected_output", Kind::Text, AS_REQUEST, "What the output should be like, in words."),
     key("variant[].output_format", Kind::OneOf(&["text", "markdown", "json", "voice"]), AS_REQUEST, "The form of the answer."),
-    key("variant[].extra", Kind::Json, AS_REQUEST, "Further fields of the body, beside those of `request.extra`."),
+    secret("variant[].extra", Kind::Json, AS_REQUEST, "Further fields of the body, beside those of `request.extra`."),
     key("matrix.version", Kind::Texts, NOT_VARIED, "Variants as every combination of the lists under `matrix`, named by their values: versions of the agent."),
     key("matrix.llm_model_provider", Kind::Texts, NOT_VARIED, "Providers."),
     key("matrix.llm_model_name", Kind::Texts, NOT_VARIED, "Models."),
@@ -182,19 +188,19 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("request.output_format", Kind::OneOf(&["text", "markdown", "json", "voice"]), NOT_SENT, "The form of the answer."),
     key("request.output_schema", Kind::Json, NOT_SENT, "The JSON Schema of the answer, with `output_format = \"json\"`."),
     key("request.title", Kind::Text, NOT_SENT, "The task's title."),
-    key("request.payload_extension", Kind::Json, NOT_SENT, "Free data that the task echoes."),
+    secret("request.payload_extension", Kind::Json, NOT_SENT, "Free data that the task echoes."),
     key("request.parent_execution_id", Kind::Text, NOT_SENT, "The execution that this one belongs to."),
     key("request.triggering_agent_id", Kind::Text, NOT_SENT, "The agent that asks."),
     key("request.worker_id", Kind::Text, NOT_SENT, "The worker that should run it."),
     key("request.source", Kind::Text, NOT_SENT, "Where the request comes from."),
     key("request.run_locally", Kind::Flag, NOT_SENT, "Runs on the caller's own worker."),
     key("request.events_streaming", Kind::Flag, NOT_SENT, "The legacy switch for streaming."),
-    key("request.mcp_servers", Kind::JsonList, NOT_SENT, "MCP servers for this run, as the API takes them."),
-    key("request.user_oidc_token", Kind::Text, NOT_SENT, "A token for MCP tools behind OAuth; never written into a run bundle."),
-    key("request.user_tokens", Kind::Json, NOT_SENT, "MCP tokens; never written into a run bundle."),
+    secret("request.mcp_servers", Kind::JsonList, NOT_SENT, "MCP servers for this run, as the API takes them."),
+    secret("request.user_oidc_token", Kind::Text, NOT_SENT, "A token for MCP tools behind OAuth; never written into a run bundle."),
+    secret("request.user_tokens", Kind::Json, NOT_SENT, "MCP tokens; never written into a run bundle."),
     key("request.return_metrics", Kind::Flag, NOT_SENT, "Asks a workflow for its metrics."),
     key("request.test_run_node_id", Kind::Text, NOT_SENT, "The workflow node under test."),
-    key("request.extra", Kind::Json, Default::Value("{}"), "Fields that this list does not have, sent as they stand at the top of the body."),
+    secret("request.extra", Kind::Json, Default::Value("{}"), "Fields that this list does not have, sent as they stand at the top of the body."),
 
 
     key("mock.why", Kind::Filled, Default::Absent("required in a script file"), "Why this script exists. The mock's keys hold when the target is `mock`; without any, the built-in script holds (`profiles/mock/agent.toml`). In a script file they stand without `mock.`"),

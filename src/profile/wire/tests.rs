@@ -533,6 +533,35 @@ fn objectives_of_a_scenario_are_about_its_own_invocations() {
     "#);
 }
 
+#[test]
+fn what_may_be_a_secret_is_shown_nowhere() {
+    let text = format!(
+        "{SMALLEST}target.headers = {{ x-team = \"canary 1\" }}\n\
+         variant = [{{ name = \"a\", extra = {{ token = \"canary 2\", deep = [{{ of = \"canary 3\" }}] }} }}]\n\
+         request.mcp_servers = [{{ url = \"canary 4\" }}]\nrequest.user_oidc_token = \"canary 5\"\n\
+         request.user_tokens = {{ a = \"canary 6\" }}\nrequest.extra = {{ b = \"canary 7\" }}\nrequest.payload_extension = {{ c = \"canary 8\" }}\n"
+    );
+    let resolved = over(&text, &[]).expect("valid").resolved.0;
+    assert!(!resolved.to_string().contains("canary"), "{resolved:#}");
+    insta::assert_snapshot!(resolved["variant"], @r#"[{"extra":{"deep":[{"of":"(hidden)"}],"token":"(hidden)"},"name":"a"}]"#);
+    let told = [
+        with("request.user_tokens = \"canary\""),
+        with("request.mcp_servers = \"canary\""),
+        with("request.extra = \"canary\""),
+        with("request.payload_extension = \"canary\""),
+        with("target.headers = \"x-team: canary\""),
+        with("variant = [{ name = \"a\", extra = \"canary\" }]"),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    profiles/x.toml:5: request.user_tokens: expected a table (what stands there is not shown, since it may be secret)
+    profiles/x.toml:5: request.mcp_servers: expected a list of tables (what stands there is not shown, since it may be secret)
+    profiles/x.toml:5: request.extra: expected a table (what stands there is not shown, since it may be secret)
+    profiles/x.toml:5: request.payload_extension: expected a table (what stands there is not shown, since it may be secret)
+    profiles/x.toml:5: target.headers: expected a table of names and texts, such as { x-team = "search" } (what stands there is not shown, since it may be secret)
+    profiles/x.toml:5: variant[0].extra: expected a table (what stands there is not shown, since it may be secret)
+    "#);
+}
+
 fn of_scenarios(lines: &str) -> Vec<Scenario> {
     let text = format!("why = \"a test\"\nload.invocations = 1\n{lines}");
     over(&text, &[]).expect("valid").scenarios
