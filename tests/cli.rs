@@ -593,6 +593,24 @@ fn what_a_full_disk_does_not_take_is_shown_and_the_code_is_9() {
 }
 
 #[test]
+fn a_repeat_whose_report_nobody_takes_is_in_the_series_and_what_failed_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let args: Vec<&str> =
+        ["run", "--quiet", "--out", out, "-n", "5", "--repeat", "2"].into_iter().chain(FAST).collect();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = plimsoll(&args).stdout(full).output().unwrap();
+    assert_eq!(ended.status.code(), Some(9), "{}", text(&ended.stderr));
+    assert_eq!(repeats_json(&bundle(folder.path()))["runs"].as_array().unwrap().len(), 1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let ended = run_on_a_small_disk(240, folder.path(), "--repeat 2 --json");
+    assert_eq!(ended.status.code(), Some(9), "{}", text(&ended.stderr));
+    assert_eq!(serde_json::from_slice::<Value>(&ended.stdout).unwrap()["runs"].as_array().unwrap().len(), 1);
+    assert!(text(&ended.stderr).contains("invocations.csv: File too large"), "{}", text(&ended.stderr));
+}
+
+#[test]
 fn events_that_a_full_disk_does_not_take_leave_the_run_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let args = format!("run --quiet --out {} -c 4 -n 40 --events {}", folder.path().display(), FAST.join(" "));
@@ -683,6 +701,26 @@ fn what_the_bodies_of_variants_hold_is_kept_nowhere() {
     }
     assert!(told.iter().any(|text| text.contains("you sent (hidden) and (hidden)")));
     assert!(told.iter().all(|text| !text.contains("canary")), "{told:#?}");
+}
+
+#[test]
+fn probe_asks_the_variant_that_is_dealt_to_the_first_start() {
+    let variants = "variant=[{ name = \"low\", llm_reasoning_effort = \"low\" }, { name = \"high\", llm_reasoning_effort = \"high\" }]";
+    let longer = "mock.effect=[{ when = { llm_reasoning_effort = \"high\" }, scale = { chunks = 2 } }]";
+    let place = tempfile::tempdir().unwrap();
+    let plan = place.path().join("plan.jsonl");
+    let mut seen = Vec::new();
+    for seed in 1..9 {
+        let seed = format!("seed={seed}");
+        let set = ["--set", &seed, "--set", variants, "--set", longer];
+        assert!(output(&[&["check", "-n", "2", "--plan", plan.to_str().unwrap()], &set[..]].concat()).status.success());
+        let first = fs::read_to_string(&plan).unwrap().lines().nth(1).unwrap().to_owned();
+        let is_high = first.contains("\"variant\":\"high\"");
+        let screen = text(&output(&[&["probe"], &set[..], &FAST].concat()).stdout);
+        assert!(screen.contains(if is_high { ", 6 chunks, " } else { ", 3 chunks, " }), "{first}\n{screen}");
+        seen.push(is_high);
+    }
+    assert!(seen.contains(&true) && seen.contains(&false), "each is dealt first with some seed");
 }
 
 #[test]

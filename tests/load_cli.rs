@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// The mock's shortest stream: what is tested here is everything around it.
@@ -123,6 +126,29 @@ fn a_run_writes_its_own_plan_and_another_makes_the_same_starts_again() {
     let nowhere = folder.path().join("no/such/plan.jsonl");
     let refused = output(&["run", mixed, "-n", "1", "--out", plan, "--plan", nowhere.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(9), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_plan_is_written_before_the_load_begins_and_whole_when_the_run_is_interrupted_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, out) = (folder.path().join("plan.jsonl"), folder.path().join("reports"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // More than a pipe holds, so that writing it waits for the reader.
+    let args = ["run", "--out", out.to_str().unwrap(), "-n", "5000", "--plan", pipe.to_str().unwrap()];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    let child =
+        command.args(args).args(FAST).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut plan = BufReader::new(fs::File::open(&pipe).unwrap());
+    let mut head = String::new();
+    plan.read_line(&mut head).unwrap();
+    assert!(!out.exists(), "no load waits for its plan");
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(plan.lines().count(), 5_001, "the starts and the foot");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", text(&ended.stderr));
+    let bundle = fs::read_dir(&out).unwrap().next().expect("the run made a bundle").unwrap().path();
+    let run: Value = serde_json::from_str(&fs::read_to_string(bundle.join("run.json")).unwrap()).unwrap();
+    assert_eq!(run["status"], "interrupted");
 }
 
 #[test]

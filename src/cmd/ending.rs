@@ -56,19 +56,21 @@ impl Once {
         self.failures.extend(result.err().map(|error| (Exit::Unwritable, error)));
     }
 
-    /// The report for people, or with `json` the whole of `run.json` on one output that nothing else is written to. What
-    /// went wrong at the run's end comes behind it, on standard error.
+    /// The report for people, or with `json` the whole of `run.json` on one output that nothing else is written to.
     pub(super) fn show(&self, json: bool, out: &mut impl Write) -> io::Result<()> {
-        let shown = match (json, &self.run.summary) {
+        match (json, &self.run.summary) {
             (true, _) => out.write_all(self.run.to_json().as_bytes()),
             (false, Some(_)) => report::first_screen(&self.run, &self.folder, out),
             (false, None) => self.show_ledger(out),
-        };
+        }
+    }
+
+    /// What went wrong at the run's end, on standard error: behind its report, whether or not that is shown.
+    pub(super) fn tell_failures(&self) {
         for (_, error) in &self.failures {
             // A standard error that is gone changes nothing about the exit code, which says it too.
             let _ = writeln!(io::stderr(), "error: {}", told(error));
         }
-        shown
     }
 
     /// What is known without its files.

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::client::preflight;
+use crate::driver::Stop;
 use crate::runfile::{bundle, merge as merge_of};
 
 pub mod calibrate;
@@ -100,6 +101,15 @@ impl Exit {
             // that names it.
             None if error.is::<io::Error>() && error.chain().count() == 1 => Self::Unwritable,
             None => Self::Usage,
+        }
+    }
+}
+
+impl From<Stop> for Exit {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupt => Self::Interrupted,
+            Stop::Terminate => Self::Terminated,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The file that a plan is written to, for another run to replay.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use super::output;
 use crate::profile::Plan;
 use crate::runfile::bundle::Error;
 
@@ -14,7 +15,7 @@ pub const WRITTEN_MAX: u64 = 100_000;
 #[derive(Debug)]
 pub struct PlanFile {
     path: PathBuf,
-    file: File,
+    file: BufWriter<File>,
 }
 
 impl PlanFile {
@@ -23,19 +24,14 @@ impl PlanFile {
     /// # Errors
     /// It can't be created.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        let file = File::create(path).map_err(|source| refused(path, source))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file: output::create(path)? })
     }
 
     /// Writes the first `starts` of the plan.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn write(self, plan: &Plan, starts: u64) -> Result<(), Error> {
-        plan.write(starts, &mut BufWriter::new(self.file)).map_err(|source| refused(&self.path, source))
+    pub fn write(mut self, plan: &Plan, starts: u64) -> Result<(), Error> {
+        plan.write(starts, &mut self.file).map_err(output::unwritten(&self.path))
     }
-}
-
-fn refused(path: &Path, source: io::Error) -> Error {
-    Error::Write { path: path.to_owned(), source }
 }

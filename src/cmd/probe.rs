@@ -10,7 +10,7 @@ use super::{Exit, output};
 use crate::agent::Recording;
 use crate::agent::recording::Piece;
 use crate::cli::ProbeArgs;
-use crate::client::{Client, Seen, Stamper};
+use crate::client::{Ask, Client, Seen, Stamper};
 use crate::clock::{self, Clock};
 use crate::metrics::breakdown;
 use crate::metrics::tracker::Start;
@@ -84,6 +84,7 @@ async fn invoke(
     recording: &mut Recording,
 ) -> Record {
     let planned = Plan::new(profile).invocation(0);
+    let ask = Ask { variant_at: planned.variant_at, prompt: &planned.prompt, read_bytes_per_s: None };
     let started_ns = clock.now();
     let start = Start {
         plan_index: 0,
@@ -113,7 +114,7 @@ async fn invoke(
         }),
     };
     let mut slot = client.slot(&Stamper::new(clock));
-    slot.invoke(start, &*planned.prompt, Vec::new(), std::future::pending(), &mut watch).await.0
+    slot.invoke(start, ask, Vec::new(), std::future::pending(), &mut watch).await.0
 }
 
 /// The event's `type` as it came, also one that the contract does not know.

@@ -4,6 +4,7 @@ use std::fs;
 
 use jiff::Timestamp;
 
+use crate::runfile::bundle::Error;
 use crate::runfile::run::{Build, Machine};
 
 /// The run's beginning in RFC 3339, UTC, to the second.
@@ -17,6 +18,21 @@ pub fn began(unix_ns: u64) -> String {
 #[must_use]
 pub fn run_id(began: &str, profile: &str) -> String {
     format!("{}-{profile}", began.replace(':', ""))
+}
+
+/// Runs that begin in one second and in one folder at most; they are told apart by a number behind the name.
+const SAME_SECOND_MAX: u32 = 100;
+
+/// Makes the folder of this name; where another has it already, the one under the next name that is free.
+///
+/// # Errors
+/// It can't be made, or no name is free.
+pub fn first_free<T>(name: &str, mut make: impl FnMut(String) -> Result<T, Error>) -> Result<T, Error> {
+    let numbered = (2..=SAME_SECOND_MAX).map(|number| format!("{name}-{number}"));
+    numbered.fold(
+        make(name.to_owned()),
+        |made, name| if matches!(made, Err(Error::Exists { .. })) { make(name) } else { made },
+    )
 }
 
 /// This build.

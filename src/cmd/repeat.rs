@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::ending::unless_unread;
+use super::ending::{Once, unless_unread};
 use super::run::once;
 use super::signals::Requests;
-use super::{Exit, provenance, report};
+use super::{Exit, output, provenance, report};
 use crate::cli::RunArgs;
 use crate::clock::Clock;
 use crate::driver::Stop;
@@ -77,25 +77,18 @@ impl Series {
 
 /// The folder of a series: when it began, the profile's name, and how many were asked for.
 fn create(profile: &Profile, out: &Path) -> Result<PathBuf, bundle::Error> {
-    let refuse = |path: &Path| {
-        let path = path.to_owned();
-        move |source| bundle::Error::Write { path, source }
-    };
-    fs::create_dir_all(out).map_err(refuse(out))?;
+    fs::create_dir_all(out).map_err(output::unwritten(out))?;
     let began = provenance::began(Clock::start().wall_unix_ns());
     let name = format!("{}-x{}", provenance::run_id(&began, &profile.name), profile.repeat.runs);
-    let mut folder = out.join(&name);
-    for number in 2..=SAME_SECOND_MAX {
+    provenance::first_free(&name, |name| {
+        let folder = out.join(name);
         match fs::create_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => folder = out.join(format!("{name}-{number}")),
-            made => return made.map(|()| folder.clone()).map_err(refuse(&folder)),
+            Ok(()) => Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(bundle::Error::Exists { path: folder }),
+            Err(error) => Err(output::unwritten(&folder)(error)),
         }
-    }
-    Err(bundle::Error::Exists { path: folder })
+    })
 }
-
-/// Series that begin in one second and in one folder at most.
-const SAME_SECOND_MAX: u32 = 100;
 
 /// One run after another, until all are made or something ends them.
 fn all(
@@ -110,7 +103,7 @@ fn all(
         if number > 0 {
             let pause_ns = pause_ns(profile, held_ns);
             if let Some(stop) = pause(requests, pause_ns, args.quiet)? {
-                return Ok(worst.or(exit_of(stop)));
+                return Ok(worst.or(stop.into()));
             }
             if left.is_spent() {
                 return Ok(worst.or(Exit::BudgetSpent));
@@ -119,19 +112,18 @@ fn all(
         let mut next = profile.repeat(number);
         next.budget = left;
         let once = once(&next, &profile.budget, (&series.folder, args), requests)?;
-        if !args.json {
-            let told =
-                writeln!(out, "{}run {} of {}", if number > 0 { "\n" } else { "" }, number + 1, profile.repeat.runs);
-            told.and_then(|()| once.show(false, out)).or_else(unless_unread)?;
-        }
-        let exit = once.exit();
         if let Some(harness) = &once.run.harness {
             left = left.less(harness.started, harness.end_ns);
         }
-        (worst, held_ns) = (worst.or(exit), once.held_ns);
+        (worst, held_ns) = (worst.or(once.exit()), once.held_ns);
         let whole = once.run.status == Status::Done;
-        series.runs.push(once.run);
-        series.write()?;
+        // It is one of the series whatever becomes of its report on the screen.
+        series.runs.push(once.run.clone());
+        let written = series.write();
+        let shown = if args.json { Ok(()) } else { show(&once, (number, profile.repeat.runs), out) };
+        once.tell_failures();
+        written?;
+        shown?;
         // What stopped one run would stop the next, or was meant for all.
         if !whole {
             break;
@@ -140,11 +132,9 @@ fn all(
     Ok(worst)
 }
 
-fn exit_of(stop: Stop) -> Exit {
-    match stop {
-        Stop::Interrupt => Exit::Interrupted,
-        Stop::Terminate => Exit::Terminated,
-    }
+fn show(once: &Once, (number, runs): (u32, u32), out: &mut impl Write) -> io::Result<()> {
+    let told = writeln!(out, "{}run {} of {runs}", if number > 0 { "\n" } else { "" }, number + 1);
+    told.and_then(|()| once.show(false, out)).or_else(unless_unread)
 }
 
 /// The pause that was asked for, or longer: the budget's rate and the target's word hold across it.

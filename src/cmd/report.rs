@@ -258,11 +258,9 @@ fn verified(folder: &Path, run: &Run, out: &mut impl Write) -> anyhow::Result<Ex
 /// # Errors
 /// A file can't be written.
 pub fn write_files(folder: &Path, run: &Run) -> anyhow::Result<()> {
-    if run.summary.is_none() {
-        return Ok(());
-    }
+    let (Some(summary), Some(certificate)) = (&run.summary, &run.certificate) else { return Ok(()) };
     let mut text = Vec::new();
-    write_markdown(run, &mut text)?;
+    markdown::write(run, summary, certificate, &mut text)?;
     Ok(bundle::write_whole(folder, REPORT_MD, &text)?)
 }
 
@@ -279,9 +277,4 @@ pub fn first_screen(run: &Run, folder: &Path, out: &mut impl Write) -> io::Resul
     names.sort();
     let files = format!("{} ({})", folder.display(), names.join(", "));
     terminal::write(run, summary, certificate, &files, out)
-}
-
-fn write_markdown(run: &Run, out: &mut impl Write) -> io::Result<()> {
-    let (Some(summary), Some(certificate)) = (&run.summary, &run.certificate) else { return Ok(()) };
-    markdown::write(run, summary, certificate, out)
 }

@@ -45,7 +45,9 @@ pub fn run(profile: &Profile, args: &RunArgs, out: &mut impl Write) -> anyhow::R
     }
     let once = once(profile, &profile.budget, (&args.out, args), &requests)?;
     requests.end_at_once();
-    once.show(args.json, out).or_else(unless_unread)?;
+    let shown = once.show(args.json, out).or_else(unless_unread);
+    once.tell_failures();
+    shown?;
     Ok(once.exit())
 }
 
@@ -58,7 +60,8 @@ pub(super) fn once(
 ) -> anyhow::Result<Once> {
     let size = Size::of(profile);
     machine::make_room(size.connections, size.each, size.workers).context("failed to start")?;
-    if let Some(told) = check::only_warmup(profile, &Plan::new(profile)) {
+    let plan = Arc::new(Plan::new(profile));
+    if let Some(told) = check::only_warmup(profile, &plan) {
         // A standard error that is gone is no reason not to measure.
         let _ = writeln!(io::stderr(), "warning: {told}");
     }
@@ -66,23 +69,26 @@ pub(super) fn once(
     let local = LocalSet::new();
     let endpoint = local.block_on(&runtime, Endpoint::open(profile, size.connections))?;
     local.block_on(&runtime, endpoint.preflight(profile))?;
+    // From here on a request to end is for the dispatcher, so that no file is left half written.
+    let stops = requests.take();
+    let mut plan_file = args.plan.as_deref().map(PlanFile::create).transpose().context("failed to start")?;
+    if let Some(planned) = plan.planned() {
+        // A long plan takes its time, and no load waits for it.
+        write_plan(plan_file.take(), &plan, planned).context("failed to start")?;
+    }
 
     let clock = Clock::start();
     let began = provenance::began(clock.wall_unix_ns());
     let id = provenance::run_id(&began, &profile.name);
-    let mut manifest = manifest(profile, &endpoint, id, began, clock, size.workers);
+    let hash = plan.hash().to_owned();
+    let mut manifest = manifest(profile, &endpoint, (id, hash), began, clock, size.workers);
     let mut bundle = open(parent, &mut manifest).context("failed to start")?;
     let log = args.events.map(|format| EventLog::create(bundle.folder(), encoding(format))).transpose();
     let log = log.context("failed to start")?;
     let sheet = log.as_ref().map(EventLog::sheet);
-    let mut plan_file = args.plan.as_deref().map(PlanFile::create).transpose().context("failed to start")?;
-    let crew = Crew { sheet, ..crew(profile, &endpoint, &manifest.id, clock, size) };
-    if let Some(planned) = crew.plan.planned() {
-        write_plan(plan_file.take(), &crew.plan, planned).context("failed to start")?;
-    }
+    let crew = Crew { sheet, ..crew(profile, plan, &endpoint, &manifest.id, clock, size) };
     let stopper = endpoint.stopper(profile);
-    let loaded =
-        load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet), requests.take());
+    let loaded = load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet), stops);
     let (mut ended, tasks) = loaded.context("failed to go on")?;
     let held_ns = crew.control.held_until_ns().saturating_sub(clock.now());
     // What nothing had counted is known now: the starts before the first conversation that nobody took up.
@@ -109,19 +115,12 @@ pub(super) fn once(
     Ok(once.end(&bundle, unwritten, [events.err(), plan.err()]))
 }
 
-/// Runs that begin in one second and in one folder at most; they are told apart by a number behind the name.
-const SAME_SECOND_MAX: u32 = 100;
-
 /// Opens the bundle under the run's name; where another run has it already, under the next one that is free.
 fn open(out: &Path, manifest: &mut Run) -> Result<Bundle, bundle::Error> {
-    let name = manifest.id.clone();
-    for number in 2..=SAME_SECOND_MAX {
-        match Bundle::create(out, &manifest.id, manifest) {
-            Err(bundle::Error::Exists { .. }) => manifest.id = format!("{name}-{number}"),
-            opened => return opened,
-        }
-    }
-    Bundle::create(out, &manifest.id, manifest)
+    provenance::first_free(&manifest.id.clone(), |name| {
+        manifest.id = name;
+        Bundle::create(out, &manifest.id, manifest)
+    })
 }
 
 fn write_plan(file: Option<PlanFile>, plan: &Plan, starts: u64) -> Result<(), bundle::Error> {
@@ -180,8 +179,7 @@ fn sockets(route: &Route, size: Size) -> Sockets {
     }
 }
 
-fn crew(profile: &Profile, endpoint: &Endpoint, run_id: &str, clock: Clock, size: Size) -> Crew {
-    let plan = Arc::new(Plan::new(profile));
+fn crew(profile: &Profile, plan: Arc<Plan>, endpoint: &Endpoint, run_id: &str, clock: Clock, size: Size) -> Crew {
     Crew {
         sheet: None,
         client: endpoint.client(profile, run_id, clock),
@@ -233,7 +231,14 @@ fn load(
     ended
 }
 
-fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, clock: Clock, workers: u32) -> Run {
+fn manifest(
+    profile: &Profile,
+    endpoint: &Endpoint,
+    (id, plan_hash): (String, String),
+    began: String,
+    clock: Clock,
+    workers: u32,
+) -> Run {
     Run {
         version: VERSION,
         status: Status::Running,
@@ -250,7 +255,7 @@ fn manifest(profile: &Profile, endpoint: &Endpoint, id: String, began: String, c
         scenarios: run::scenarios(&profile.scenarios),
         profile: profile.resolved.0.clone(),
         seed: profile.seed.0,
-        plan_hash: Plan::new(profile).hash().to_owned(),
+        plan_hash,
         workers,
         drain_ns: profile.load.drain_ns,
         reuse: profile.target.connection == Connection::Reuse,
@@ -326,13 +331,14 @@ mod tests {
         let endpoint = runtime.block_on(Endpoint::open(&profile, 1)).expect("the mock listens on a free port");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let names = [(); 3].map(|()| {
-            let mut run = manifest(&profile, &endpoint, "run".into(), String::new(), Clock::start(), 1);
+            let mut run =
+                manifest(&profile, &endpoint, ("run".into(), String::new()), String::new(), Clock::start(), 1);
             let bundle = open(folder.path(), &mut run).expect("a name is free");
             assert!(bundle.folder().ends_with(&run.id), "the manifest knows its folder");
             run.id
         });
         assert_eq!(names, ["run", "run-2", "run-3"]);
-        let run = manifest(&profile, &endpoint, "run".into(), String::new(), Clock::start(), 1);
+        let run = manifest(&profile, &endpoint, ("run".into(), String::new()), String::new(), Clock::start(), 1);
         let told = Bundle::create(folder.path(), "run", &run).expect_err("it is there").to_string();
         let told = told.replace(&folder.path().display().to_string(), "FOLDER");
         insta::assert_snapshot!(told, @"create the run bundle FOLDER/run: it exists already, and a bundle is never overwritten; name another with --out");

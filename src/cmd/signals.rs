@@ -65,9 +65,6 @@ fn tell(listener: &Listener, stop: Stop) {
     match &*listener.lock().unwrap_or_else(PoisonError::into_inner) {
         // Who has heard enough is about to end anyway.
         Some(give) => drop(give.send(stop)),
-        None => process::exit(match stop {
-            Stop::Interrupt => Exit::Interrupted,
-            Stop::Terminate => Exit::Terminated,
-        } as i32),
+        None => process::exit(Exit::from(stop) as i32),
     }
 }

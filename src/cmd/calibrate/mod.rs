@@ -51,10 +51,8 @@ pub fn run(args: &CalibrateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let mut stops = requests.take();
     let stopped = runtime.block_on(sweep(args, clock, &mut study, &mut stops))?;
     requests.end_at_once();
-    match stopped {
-        Some(Stop::Interrupt) => return Ok(Exit::Interrupted),
-        Some(Stop::Terminate) => return Ok(Exit::Terminated),
-        None => {}
+    if let Some(stop) = stopped {
+        return Ok(stop.into());
     }
     if let Some((path, mut file)) = file {
         let written = calibration::write_markdown(&study, &mut file).and_then(|()| file.flush());
