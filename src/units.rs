@@ -208,6 +208,32 @@ impl fmt::Display for HumanSigned {
     }
 }
 
+/// A number as people read it: three significant digits, however small it is, and all of those before its point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Significant(pub f64);
+
+impl fmt::Display for Significant {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(&significant(self.0, 3))
+    }
+}
+
+/// The number with so many significant digits at least, without zeros at the end of a fraction.
+fn significant(number: f64, digits: usize) -> String {
+    // In scientific notation the exponent is that of the rounded number: 0.9996 is 1.00.
+    let scientific = format!("{number:.*e}", digits.max(1) - 1);
+    let exponent: i64 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let decimals = usize::try_from(i64::try_from(digits).unwrap_or(0) - 1 - exponent).unwrap_or(0);
+    let text = format!("{number:.decimals$}");
+    if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+/// An amount with two decimals, or as many as it takes to see two digits of it.
+#[must_use]
+pub fn two_decimals(amount: f64) -> String {
+    if amount >= 0.1 || amount <= 0.0 { format!("{amount:.2}") } else { significant(amount, 2) }
+}
+
 /// A size as people read it, in powers of 1,024 (`1.5 MiB`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HumanBytes(pub u64);
@@ -341,6 +367,20 @@ mod tests {
             assert_eq!(Human(ns).to_string(), text);
         }
         assert_eq!(format!("{:>8}|", Human(1_000)), "  1.00µs|");
+        for (number, text) in [
+            (0.0, "0"),
+            (10.0 / 3_600.0, "0.00278"),
+            (1e-7, "0.0000001"),
+            (0.099_96, "0.1"),
+            (0.5, "0.5"),
+            (13.333, "13.3"),
+            (99.96, "100"),
+            (1_234.5, "1234"),
+        ] {
+            assert_eq!(Significant(number).to_string(), text);
+        }
+        let amounts = [0.0, 12.345, 0.5, 0.05, 0.000_012_34].map(two_decimals);
+        assert_eq!(amounts, ["0.00", "12.35", "0.50", "0.05", "0.000012"]);
         assert_eq!(HumanBytes(1_536).to_string(), "1.5 KiB");
         assert_eq!(HumanBytes(1_023).to_string(), "1023 B");
     }

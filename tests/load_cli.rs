@@ -128,6 +128,34 @@ fn a_run_writes_its_own_plan_and_another_makes_the_same_starts_again() {
     assert_eq!(refused.status.code(), Some(9), "{}", text(&refused.stderr));
 }
 
+/// A profile of conversations of two turns, and the trace of ten of them.
+fn two_turns(folder: &Path) -> (String, String) {
+    let (profile, trace) = (folder.join("two.toml"), folder.join("trace.csv"));
+    let turns = "turn = [{ prompt = \"Hi\" }, { prompt = \"Bye\", think = \"50ms\" }]";
+    fs::write(&profile, format!("why = \"a test\"\n{turns}\n")).unwrap();
+    fs::write(&trace, (0..10).fold("ms\n".to_owned(), |text, at| format!("{text}{at}\n"))).unwrap();
+    [profile, trace].map(|path| path.to_str().unwrap().to_owned()).into()
+}
+
+#[test]
+fn the_later_turns_of_an_open_load_are_made_when_its_plan_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (profile, trace) = two_turns(folder.path());
+    let plan = folder.path().join("plan.jsonl");
+    let plan = plan.to_str().unwrap();
+    let trace = format!("load.trace={{ file = \"{trace}\", unit = \"ms\" }}");
+    let made = |rows: &[Vec<String>]| {
+        rows.iter().map(|row| [0, 2, 5].map(|at| row[at].clone()).join(" ")).collect::<Vec<_>>().join("\n")
+    };
+    for way in [["-q", "1000", "-n", "20"].as_slice(), &["--set", &trace]] {
+        let (_, first, first_rows) = run(&[&[&profile, "--plan", plan], way].concat());
+        assert_eq!(made(&first_rows).matches(" completed ").count(), 20, "{way:?}: {}", made(&first_rows));
+        let (_, second, second_rows) = run(&[&profile, "--replay", plan]);
+        assert_eq!(made(&first_rows), made(&second_rows));
+        assert_eq!(first["plan_hash"], second["plan_hash"]);
+    }
+}
+
 #[test]
 fn a_plan_is_written_before_the_load_begins_and_whole_when_the_run_is_interrupted_meanwhile() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::plan::{PlanFile, WRITTEN_MAX};
 use crate::pacer::Pacer;
 use crate::profile::{Load, Model, Overflow, Place, Plan, Profile, Scenario};
-use crate::units::{Human, HumanBytes};
+use crate::units::{Human, HumanBytes, Significant, two_decimals};
 
 /// How many planned starts are looked at for what an average one sends.
 const SAMPLE: u64 = 1_000;
@@ -37,6 +37,9 @@ fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> 
     writeln!(out, "{}: {}", profile.name, profile.why)?;
     writeln!(out, "target          {target}, agent {}", profile.target.agent_id)?;
     writeln!(out, "load            {}", model(profile))?;
+    if let Some(repeats) = repeats(profile) {
+        writeln!(out, "repeats         {repeats}")?;
+    }
     writeln!(out, "in flight       {}", in_flight(profile))?;
     if let [_, _, ..] = &profile.variants[..] {
         let names: Vec<_> = profile.variants.iter().map(|variant| &*variant.name).collect();
@@ -50,8 +53,9 @@ fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> 
     if let Some(told) = warmup(profile, plan) {
         writeln!(out, "warm-up         {told}")?;
     }
-    if let Some(duration_ns) = load.duration_ns {
-        writeln!(out, "length          {}, then up to {} of drain", Human(duration_ns), Human(load.drain_ns))?;
+    if let Some(length) = length(load) {
+        let each = if profile.repeat.runs > 1 { ", each run" } else { "" };
+        writeln!(out, "length          {length}{each}")?;
     }
     writeln!(out, "bytes           {}", bytes(profile, plan))?;
     writeln!(out, "cost            {}", cost(profile, plan))?;
@@ -75,7 +79,7 @@ fn turns(profile: &Profile) -> String {
     let each = profile.scenarios.iter().map(Scenario::count_turns);
     match (each.clone().min().unwrap_or(1), each.max().unwrap_or(1)) {
         (least, most) if least == most => format!("{most} a conversation"),
-        (least, most) => format!("{least} to {most} a conversation, {} on average", rounded(mean_turns(profile))),
+        (least, most) => format!("{least} to {most} a conversation, {} on average", Significant(mean_turns(profile))),
     }
 }
 
@@ -97,14 +101,31 @@ fn model(profile: &Profile) -> String {
 
 /// The mean rate of an open load, and the peak where it changes.
 fn rates(pacer: &Pacer, load: &Load) -> String {
-    let Some(end_ns) = load.duration_ns else {
+    let Some(end_ns) = end_ns(load, pacer) else {
         let hour_ns = 3_600_000_000_000;
-        return format!("{} conversations a second", rounded(pacer.expected(hour_ns) / 3_600.0));
+        return format!("{} conversations a second", Significant(pacer.expected(hour_ns) / 3_600.0));
     };
     let mean = pacer.expected(end_ns) / (end_ns as f64 / 1e9);
     let peak = peak_per_s(pacer, end_ns);
-    let peak = if peak > mean * 1.1 { format!(", {} at the peak", rounded(peak)) } else { String::new() };
-    format!("{} conversations a second on average{peak}", rounded(mean))
+    let peak = if peak > mean * 1.1 { format!(", {} at the peak", Significant(peak)) } else { String::new() };
+    format!("{} conversations a second on average{peak}", Significant(mean))
+}
+
+/// When the last conversation of an open load has begun, where it has an end but its count, in nanoseconds.
+fn end_ns(load: &Load, pacer: &Pacer) -> Option<u64> {
+    load.duration_ns.into_iter().chain(pacer.end_ns()).min()
+}
+
+/// How long it takes, as far as that does not depend on the answers.
+fn length(load: &Load) -> Option<String> {
+    match (load.duration_ns, &load.model) {
+        (Some(duration_ns), _) => Some(format!("{}, then up to {} of drain", Human(duration_ns), Human(load.drain_ns))),
+        (None, Model::Open { pacer, .. }) => {
+            let end_ns = pacer.end_ns()?;
+            Some(format!("{} until the last conversation begins; it goes on to its end", Human(end_ns)))
+        }
+        (None, Model::Closed { .. }) => None,
+    }
 }
 
 /// The most that is expected in any of a hundred parts of the load, a second.
@@ -112,13 +133,6 @@ fn peak_per_s(pacer: &Pacer, end_ns: u64) -> f64 {
     let step_ns = (end_ns / 100).max(1);
     let within = |part: u64| pacer.expected((part + 1) * step_ns) - pacer.expected(part * step_ns);
     (0..100).map(within).fold(0.0, f64::max) / (step_ns as f64 / 1e9)
-}
-
-/// Three digits at most.
-fn rounded(number: f64) -> String {
-    let digits = if number >= 100.0 { 0 } else { 2 };
-    let text = format!("{number:.digits$}");
-    if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
 }
 
 /// How many conversations there are at a time: what is set, and for open load what is to be expected.
@@ -136,19 +150,36 @@ fn in_flight(profile: &Profile) -> String {
     let Some(round_ns) = round_ns(profile) else {
         return format!("{limit} (set expect.finish for a forecast)");
     };
-    let end_ns = profile.load.duration_ns.unwrap_or(3_600_000_000_000);
+    let end_ns = end_ns(&profile.load, pacer).unwrap_or(3_600_000_000_000);
     // Little's law at the peak: what has come within one conversation's time.
     let window_ns = round_ns.min(end_ns).max(1);
     let step_ns = ((end_ns - window_ns) / 100).max(1);
     let within = |part: u64| pacer.expected(part * step_ns + window_ns) - pacer.expected(part * step_ns);
     let peak = (0..=100).map(within).fold(0.0, f64::max);
-    format!("{limit}; about {} at the peak, by expect.finish", rounded(peak.ceil()))
+    format!("{limit}; about {} at the peak, by expect.finish", Significant(peak.ceil()))
 }
 
-/// How many starts are planned, or how many the expected length of an answer makes of the duration.
+/// How often the load is run, where that is more than once.
+fn repeats(profile: &Profile) -> Option<String> {
+    let repeat = profile.repeat;
+    let plans = if repeat.own_plans { "each with a plan of its own" } else { "all of one plan" };
+    (repeat.runs > 1).then(|| format!("{} runs, {} apart, {plans}", repeat.runs, Human(repeat.pause_ns)))
+}
+
+/// How many starts are planned, or how many the expected length of an answer makes of the duration; with repeats, those
+/// of a run, too.
 fn starts(profile: &Profile, plan: &Plan) -> String {
+    let runs = u64::from(profile.repeat.runs);
+    // Every run of an open load draws its own instants, and so may have a start more or less.
+    let about = if profile.repeat.own_plans && profile.load.invocations.is_none() { "about " } else { "" };
     match (plan.planned(), expected_starts(profile)) {
+        (Some(planned), _) if runs > 1 => {
+            format!("{about}{} planned, {planned} in the first run", planned.saturating_mul(runs))
+        }
         (Some(planned), _) => format!("{planned} planned"),
+        (None, Some(expected)) if runs > 1 => {
+            format!("about {}, {expected} in each run, by expect.finish", expected.saturating_mul(runs))
+        }
         (None, Some(expected)) => format!("about {expected}, by expect.finish"),
         (None, None) => "unknown: the answers decide (set expect.finish)".to_owned(),
     }
@@ -204,9 +235,11 @@ fn expected_starts(profile: &Profile) -> Option<u64> {
     Some(each.max(1).saturating_mul(u64::from(concurrency)))
 }
 
+/// The starts of all runs together, within the budget.
 fn all_starts(profile: &Profile, plan: &Plan) -> Option<u64> {
     let planned = plan.planned().or_else(|| expected_starts(profile));
-    planned.map(|starts| starts.min(profile.budget.invocations.unwrap_or(u64::MAX)))
+    let all = planned.map(|starts| starts.saturating_mul(u64::from(profile.repeat.runs)));
+    all.map(|starts| starts.min(profile.budget.invocations.unwrap_or(u64::MAX)))
 }
 
 /// How much goes out in requests' bodies, and how much is expected back.
@@ -232,7 +265,7 @@ fn bytes(profile: &Profile, plan: &Plan) -> String {
 
 fn cost(profile: &Profile, plan: &Plan) -> String {
     match (all_starts(profile, plan), profile.expect.cost_per_invocation) {
-        (Some(starts), Some(price)) => money(starts as f64 * price),
+        (Some(starts), Some(price)) => two_decimals(starts as f64 * price),
         (_, None) => "unknown (set expect.cost_per_invocation)".to_owned(),
         (None, Some(_)) => "unknown (set expect.finish)".to_owned(),
     }
@@ -251,11 +284,6 @@ fn budget(profile: &Profile) -> Option<String> {
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// An amount with two decimals, or as many as it takes to see two digits of it.
-fn money(amount: f64) -> String {
-    if amount >= 0.1 || amount <= 0.0 { format!("{amount:.2}") } else { format!("{amount:.6}") }
 }
 
 #[cfg(test)]
@@ -300,6 +328,69 @@ mod tests {
         bytes           about 39.1 KiB sent, about 5.9 MiB received
         cost            unknown (set expect.cost_per_invocation)
         seed            1, plan fnv1a64:019cc1465d5c8412
+        ");
+    }
+
+    #[test]
+    fn a_trace_is_shown_to_its_last_instant() {
+        let text = "why = \"as it was\"\nload.trace.file = \"t.csv\"\n\
+                    turn = [{ prompt = \"Hello\" }, { prompt = \"Bye\", think = \"1s\" }]";
+        let mut read = |_: &Path| Ok("at\n0\n2\n10\n".to_owned());
+        let profile = Profile::parse_with("x.toml", text, Vec::new(), &mut read).expect("it is valid");
+        let mut out = Vec::new();
+        run(&profile, None, &mut out).expect("a vector takes it");
+        insta::assert_snapshot!(String::from_utf8(out).expect("text"), @"
+        x: as it was
+        target          the embedded mock, agent mock-agent
+        load            open: 0.3 conversations a second on average, 10 at the peak
+        in flight       as many as the machine can hold (set expect.finish for a forecast)
+        turns           2 a conversation
+        starts          6 planned
+        length          10.0s until the last conversation begins; it goes on to its end
+        bytes           about 150 B sent, an unknown number received (set expect.response)
+        cost            unknown (set expect.cost_per_invocation)
+        seed            1, plan fnv1a64:45241cbfdf771de7
+        ");
+    }
+
+    #[test]
+    fn repeats_are_part_of_the_forecast() {
+        let line =
+            |told: &str, name: &str| told.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>().join("\n");
+        let told = |load: &str| {
+            let text = format!(
+                "why = \"often\"\n{load}\nrepeat = {{ runs = 5, pause = \"30s\" }}\nrequest.input.text = \"Hello\"\n\
+                 expect = {{ finish = \"2s\", response = \"1KiB\", cost_per_invocation = 1e-9 }}"
+            );
+            let told = shown(&text);
+            ["load", "repeats", "starts", "length", "bytes", "cost"].map(|name| line(&told, name)).join("\n")
+        };
+        let told = [
+            told("load = { concurrency = 10, invocations = 100 }"),
+            told("load = { concurrency = 10, duration = \"20s\" }"),
+            told("load = { rate = \"10/h\", duration = \"10h\" }\nbudget.invocations = 450"),
+        ];
+        insta::assert_snapshot!(told.join("\n\n"), @"
+        load            closed: 10 conversations at a time, begun over 10.0ms
+        repeats         5 runs, 30.0s apart, each with a plan of its own
+        starts          500 planned, 100 in the first run
+
+        bytes           about 12.7 KiB sent, about 500 KiB received
+        cost            0.0000005
+
+        load            closed: 10 conversations at a time, begun over 10.0ms
+        repeats         5 runs, 30.0s apart, each with a plan of its own
+        starts          about 500, 100 in each run, by expect.finish
+        length          20.0s, then up to 30.0s of drain, each run
+        bytes           about 12.7 KiB sent, about 500 KiB received
+        cost            0.0000005
+
+        load            open: 0.00278 conversations a second on average
+        repeats         5 runs, 30.0s apart, each with a plan of its own
+        starts          about 500 planned, 100 in the first run
+        length          36000s, then up to 30.0s of drain, each run
+        bytes           about 11.4 KiB sent, about 450 KiB received
+        cost            0.00000045
         ");
     }
 

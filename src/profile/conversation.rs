@@ -134,14 +134,16 @@ impl Prompt {
 }
 
 impl Feed {
-    /// The row of a conversation.
+    /// The row of a conversation; `of` is the scenario whose own feed it is, and empty for the feed of all. Each is
+    /// shuffled in an order of its own, so that feeds of one length do not go in step.
     #[must_use]
-    pub fn row(&self, conversation: u64, seed: Seed) -> &[String] {
+    pub fn row(&self, conversation: u64, seed: Seed, of: &str) -> &[String] {
         let count = self.rows.len() as u64;
         let (round, index) = (conversation / count, conversation % count);
         let at = match self.order {
             Order::AsWritten => index,
-            Order::Shuffled => seed::place(index, count, &mut seed.stream("feed", round)),
+            Order::Shuffled if of.is_empty() => seed::place(index, count, &mut seed.stream("feed", round)),
+            Order::Shuffled => seed::place(index, count, &mut seed.stream(&format!("feed of {of}"), round)),
         };
         &self.rows[usize::try_from(at).expect("it is below the number of rows")]
     }
@@ -157,10 +159,14 @@ mod tests {
         let rows: Vec<_> = (0..7).map(|row| vec![row.to_string()]).collect();
         let feed = Feed { columns: vec!["n".into()], rows: rows.into(), order: Order::Shuffled };
         let round =
-            |round: u64| (round * 7..round * 7 + 7).map(|at| feed.row(at, Seed(1))[0].clone()).collect::<Vec<_>>();
+            |round: u64| (round * 7..round * 7 + 7).map(|at| feed.row(at, Seed(1), "")[0].clone()).collect::<Vec<_>>();
         assert_eq!(round(0).iter().collect::<BTreeSet<_>>().len(), 7);
+        insta::assert_snapshot!(round(0).concat(), @"0265413");
         assert_ne!(round(0), round(1), "each round has an order of its own");
+        let other = |of: &str| (0..7).map(|at| feed.row(at, Seed(1), of)[0].clone()).collect::<Vec<_>>();
+        assert_eq!(other("ask").iter().collect::<BTreeSet<_>>().len(), 7);
+        assert!(other("ask") != round(0) && other("ask") != other("book"), "each scenario has an order of its own");
         let plain = Feed { order: Order::AsWritten, ..feed.clone() };
-        assert_eq!(plain.row(9, Seed(1)), ["2"]);
+        assert_eq!(plain.row(9, Seed(1), ""), ["2"]);
     }
 }

@@ -3,7 +3,7 @@
 use crate::metrics::server::ClockOffset;
 use crate::metrics::summary::{Group, Quantile, Refused, Row, Share};
 use crate::metrics::{Metric, Origin, Series};
-use crate::units::{Human, HumanBytes};
+use crate::units::{Human, HumanBytes, two_decimals};
 
 /// A series as people call it.
 pub(super) fn title(series: Series) -> String {
@@ -152,7 +152,7 @@ pub(super) fn number(value: f64) -> String {
     match value {
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
-        v => format!("{v:.2}"),
+        v => two_decimals(v),
     }
 }
 

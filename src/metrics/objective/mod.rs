@@ -208,7 +208,7 @@ impl Objective {
             (Subject::Goodput, Limit::PerSecond(limit)) => {
                 let planned_per_s =
                     if span_ns == 0 { 0.0 } else { group.ledger.planned as f64 / (span_ns as f64 / 1e9) };
-                self.of_share(group.good, planned_per_s, limit, |value| format!("{value:.2}/s"))
+                self.of_share(group.good, planned_per_s, limit, per_s)
             }
             _ => unreachable!("a limit is read as its subject has it"),
         }
@@ -230,6 +230,10 @@ impl Objective {
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
+}
+
+fn per_s(rate: f64) -> String {
+    format!("{}/s", units::two_decimals(rate))
 }
 
 fn of_quantile(quantile: &Quantile, limit_ns: u64) -> (Answer, String) {

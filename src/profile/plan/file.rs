@@ -21,6 +21,8 @@ const VERSION: u32 = 1;
 pub struct Replay {
     pub(super) planned: Arc<[Planned]>,
     pub(super) conversations: Arc<[Conversation]>,
+    /// From when the open load that it is of starts nothing more, in nanoseconds since its start.
+    end_ns: Option<u64>,
     pub(super) hash: String,
 }
 
@@ -76,6 +78,9 @@ struct Head {
     hash: String,
     /// Whether these are all starts of that plan.
     whole: bool,
+    /// Open load that has an end: from when it starts nothing more, in nanoseconds since its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end_ns: Option<u64>,
 }
 
 /// The last line.
@@ -115,7 +120,8 @@ impl Plan {
     /// The output can't be written.
     pub fn write(&self, count: u64, out: &mut impl Write) -> io::Result<()> {
         let count = count.min(self.planned.unwrap_or(u64::MAX));
-        let head = Head { plimsoll_plan: VERSION, hash: self.hash.clone(), whole: self.planned == Some(count) };
+        let whole = self.planned == Some(count);
+        let head = Head { plimsoll_plan: VERSION, hash: self.hash.clone(), whole, end_ns: self.end_ns };
         writeln!(out, "{}", serde_json::to_string(&head)?)?;
         let (mut starts, mut lines_hash) = (self.starts(), hash::text(b""));
         for conversation in self.in_order().take_while(|conversation| conversation.first_index < count) {
@@ -241,9 +247,18 @@ impl Replay {
             return Err(Error::Empty);
         }
         let same = head.whole && foot == Some(Foot { starts: read.planned.len() as u64, lines_hash });
+        let end_ns = head.end_ns;
         let hash = if same { head.hash } else { hash::text(text.as_bytes()) };
         let instants = (!read.instants.is_empty()).then_some(read.instants);
-        Ok((Self { planned: read.planned.into(), conversations: read.conversations.into(), hash }, instants))
+        let (planned, conversations) = (read.planned.into(), read.conversations.into());
+        Ok((Self { planned, conversations, end_ns, hash }, instants))
+    }
+
+    /// From when the open load that it is of starts nothing more, in nanoseconds since its start; none where its starts
+    /// alone end it.
+    #[must_use]
+    pub fn end_ns(&self) -> Option<u64> {
+        self.end_ns
     }
 
     /// How many starts it has.

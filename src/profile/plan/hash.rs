@@ -15,16 +15,21 @@ pub(super) fn of(profile: &Profile) -> String {
         return replay.hash.clone();
     }
     let load = &profile.load;
-    let model = match &load.model {
-        Model::Closed { concurrency, ramp_ns, ramp_down_ns } => json!(["closed", concurrency, ramp_ns, ramp_down_ns]),
-        Model::Open { pacer, .. } => json!(["open", pacer.facts()]),
+    let (model, end_ns) = match &load.model {
+        Model::Closed { concurrency, ramp_ns, ramp_down_ns } => {
+            (json!(["closed", concurrency, ramp_ns, ramp_down_ns]), load.duration_ns)
+        }
+        // A law that ends by itself begins nothing more behind its end.
+        Model::Open { pacer, .. } => {
+            (json!(["open", pacer.facts()]), load.duration_ns.into_iter().chain(pacer.end_ns()).min())
+        }
     };
     let user = &profile.user;
     // Lists only: the order of a JSON object's keys is the library's business, and the hash must never change.
     let made_of = json!([
         "plan 2",
         profile.seed.0,
-        [model, load.invocations, load.duration_ns, load.warmup_ns],
+        [model, load.invocations, end_ns, load.warmup_ns],
         [profile.variants.iter().map(variant).collect::<Vec<_>>(), scenarios(&profile.scenarios)],
         profile.feed.as_ref().map(feed),
         [
@@ -50,7 +55,7 @@ fn scenarios(scenarios: &[Scenario]) -> Value {
         [unnamed] if unnamed.name.is_empty() => turns(unnamed),
         _ => scenarios
             .iter()
-            .map(|one| json!([&*one.name, one.weight, turns(one), one.feed.as_ref().map(feed)]))
+            .map(|one| json!([&*one.name, one.weight, turns(one), one.feed.as_ref().map(own_feed)]))
             .collect(),
     }
 }
@@ -82,6 +87,11 @@ fn variant(variant: &Variant) -> Value {
         request.output_format,
     ]);
     json!([&*variant.name, variant.version, overrides])
+}
+
+/// A scenario's own feed, which is shuffled by its own name.
+fn own_feed(own: &Feed) -> Value {
+    if own.order == Order::Shuffled { json!([own.columns, &*own.rows, "by name"]) } else { feed(own) }
 }
 
 fn feed(feed: &Feed) -> Value {

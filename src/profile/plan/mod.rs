@@ -29,6 +29,8 @@ pub struct Plan {
     feed: Option<Feed>,
     user: User,
     pacer: Option<Pacer>,
+    /// From when an open load starts nothing more, in nanoseconds since its start.
+    end_ns: Option<u64>,
     conversations: Option<u64>,
     planned: Option<u64>,
     replay: Option<Replay>,
@@ -65,9 +67,9 @@ impl Plan {
     #[must_use]
     pub fn new(profile: &Profile) -> Self {
         let deal = Deal::new(&profile.scenarios, profile.variants.len(), profile.seed);
-        let pacer = match &profile.load.model {
-            Model::Closed { .. } => None,
-            Model::Open { pacer, .. } => Some(pacer.clone()),
+        let (pacer, end_ns) = match &profile.load.model {
+            Model::Closed { .. } => (None, None),
+            Model::Open { pacer, .. } => (Some(pacer.clone()), profile.load.duration_ns),
         };
         let mut plan = Self {
             seed: profile.seed,
@@ -77,6 +79,7 @@ impl Plan {
             feed: profile.feed.clone(),
             user: profile.user.clone(),
             pacer,
+            end_ns,
             conversations: None,
             planned: None,
             replay: profile.replay.clone(),
@@ -91,7 +94,7 @@ impl Plan {
         let last_of = |count: u64| count.checked_sub(1).map(|last| self.invocation(last).conversation);
         let wanted = load.invocations.map(|count| last_of(count).map_or(0, |last| last + 1));
         let Some(pacer) = &self.pacer else { return (wanted, load.invocations) };
-        let end_ns = load.duration_ns.unwrap_or(u64::MAX);
+        let end_ns = self.end_ns.unwrap_or(u64::MAX);
         let most = wanted.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let conversations = pacer.starts().take(most).take_while(|at| *at < end_ns).count() as u64;
         let last = conversations.checked_sub(1).map(|last| self.conversation(last));
@@ -137,8 +140,8 @@ impl Plan {
         let (scenario, index) = (&self.scenarios[scenario_at], conversation.index(turn));
         let at = &scenario.turns[usize::try_from(turn).expect("a turn is an index into the turns")];
         let row = match (&scenario.feed, &self.feed) {
-            (Some(own), _) => own.row(of_scenario, self.seed),
-            (None, Some(feed)) => feed.row(number, self.seed),
+            (Some(own), _) => own.row(of_scenario, self.seed, &scenario.name),
+            (None, Some(feed)) => feed.row(number, self.seed, ""),
             (None, None) => &[],
         };
         Planned {

@@ -292,6 +292,43 @@ fn a_plan_that_was_written_is_replayed_as_the_same_plan() {
 }
 
 #[test]
+fn a_replay_ends_when_the_load_that_it_repeats_ended() {
+    let two_turns =
+        "why = \"test\"\nload.rate = 5\nturn = [{ prompt = \"Hi\" }, { prompt = \"Bye\", think = \"1s\" }]\n";
+    let ends = |end: &str| {
+        let text = format!("{two_turns}{end}");
+        let mut written = Vec::new();
+        plan(&text).write(u64::MAX, &mut written).expect("a vector takes it");
+        let mut read = |_: &Path| Ok(String::from_utf8(written.clone()).expect("text"));
+        let replay = || vec![Override::set("load.plan=plan.jsonl").expect("a known key")];
+        let replayed = Profile::parse_with("x.toml", two_turns, replay(), &mut read).expect("it is a plan");
+        (replayed.load.invocations, replayed.load.duration_ns)
+    };
+    assert_eq!(ends("load.invocations = 20"), (Some(20), None), "its count does, whenever its turns come");
+    assert_eq!(ends("load.duration = \"2s\""), (Some(20), Some(2_000_000_000)), "its time does");
+}
+
+#[test]
+fn feeds_of_scenarios_are_shuffled_each_in_an_order_of_its_own() {
+    let text = |name: &str| {
+        format!(
+            "why = \"test\"\nload.invocations = 40\n[[scenario]]\nname = \"{name}\"\n\
+             feed = {{ file = \"a.csv\", order = \"shuffled\" }}\nturn = [{{ prompt = \"{{{{n}}}}\" }}]\n\
+             [[scenario]]\nname = \"b\"\nfeed = {{ file = \"b.csv\", order = \"shuffled\" }}\n\
+             turn = [{{ prompt = \"{{{{n}}}}\" }}]\n"
+        )
+    };
+    let mut read = |_: &Path| Ok((0..20).fold("n\n".to_owned(), |text, row| format!("{text}{row}\n")));
+    let profile = Profile::parse_with("x.toml", &text("a"), Vec::new(), &mut read).expect("valid");
+    let plan = Plan::new(&profile);
+    let of = |name: &str| {
+        let own = (0..40).map(|index| plan.invocation(index)).filter(|at| &*at.scenario == name);
+        own.map(|at| at.prompt.to_string()).collect::<Vec<_>>()
+    };
+    assert_ne!(of("a"), of("b"));
+}
+
+#[test]
 fn a_plan_of_other_scenarios_is_not_replayed() {
     let line = |index: u64, conversation: u64, turn: u32, scenario: &str| {
         json!({"plan_index": index, "conversation": conversation, "turn": turn, "scenario": scenario, "variant": "low",

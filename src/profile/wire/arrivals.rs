@@ -14,15 +14,39 @@ const WAYS: [&str; 6] =
 /// Keys that only open load has.
 const OPEN_ONLY: [&str; 4] = ["load.arrival", "load.burstiness", "load.in_flight", "load.overflow"];
 
+/// Keys that say something of a way only beside the key that it can't be without.
+const PARTS: [(&str, &str); 5] = [
+    ("load.burst.every", "load.burst.size"),
+    ("load.series.step", "load.series.file"),
+    ("load.trace.column", "load.trace.file"),
+    ("load.trace.unit", "load.trace.file"),
+    ("load.trace.scale", "load.trace.file"),
+];
+
 /// The way that holds: of several, the one that stands highest; none for closed load.
-pub(super) fn way(form: &mut Form) -> Option<&'static str> {
-    let written: Vec<_> = WAYS.into_iter().filter(|key| form.rank(key) > 0).collect();
-    let highest = written.iter().map(|key| form.rank(key)).max().unwrap_or(0);
-    let mut best = written.into_iter().filter(|key| form.rank(key) == highest);
-    let way = best.next();
-    if let (Some(way), Some(other)) = (way, best.next()) {
+pub(super) fn way(form: &Form) -> Option<&'static str> {
+    highest(form).next()
+}
+
+/// The ways that stand as high as any.
+fn highest(form: &Form) -> impl Iterator<Item = &'static str> {
+    let highest = WAYS.into_iter().map(|key| form.rank(key)).max().unwrap_or(0);
+    WAYS.into_iter().filter(move |key| highest > 0 && form.rank(key) == highest)
+}
+
+/// Notes what is written beside the way that holds, and does not go with it.
+pub(super) fn check(form: &mut Form) {
+    let mut ways = highest(form);
+    let (way, other) = (ways.next(), ways.next());
+    drop(ways);
+    if let (Some(way), Some(other)) = (way, other) {
         let reason = format!("{way} says already when starts come");
         form.contradiction(other, reason, "keep one of them");
+    }
+    for (part, of) in PARTS {
+        if form.rank(part) > 0 && form.rank(of) == 0 && form.clean(of) {
+            form.contradiction(part, format!("without {of} it says nothing"), "write that, too, or remove this");
+        }
     }
     if way.is_none() {
         for key in OPEN_ONLY.into_iter().filter(|key| form.rank(key) > 0).collect::<Vec<_>>() {
@@ -30,7 +54,18 @@ pub(super) fn way(form: &mut Form) -> Option<&'static str> {
             form.contradiction(key, reason, "set load.rate (-q) for open load, or remove it");
         }
     }
-    way
+    if let Some(way) = way.filter(|way| !has_rate(way)) {
+        for key in ["load.arrival", "load.burstiness"] {
+            if form.rank(key) >= form.rank(way) {
+                form.contradiction(key, format!("{way} says each instant itself"), "remove it, or give a rate");
+            }
+        }
+    }
+}
+
+/// Whether starts lie around a rate, in a way that can be chosen.
+fn has_rate(way: &str) -> bool {
+    matches!(way, "load.rate" | "load.stage[0].rate" | "load.series.file")
 }
 
 /// What the way says; what is wrong is noted in the form. A plan's file is read by the caller.
@@ -75,13 +110,7 @@ fn stages(form: &Form) -> Option<Vec<Stretch>> {
 
 /// How starts lie around their rate, where there is a rate.
 fn arrival(form: &mut Form, way: &'static str) -> Arrival {
-    let has_rate = matches!(way, "load.rate" | "load.stage[0].rate" | "load.series.file");
-    let written = form.rank("load.arrival") >= form.rank(way);
-    if !has_rate {
-        if written {
-            let reason = format!("{way} says each instant itself");
-            form.contradiction("load.arrival", reason, "remove it, or give a rate");
-        }
+    if !has_rate(way) {
         return Arrival::Constant;
     }
     let word = form.text("load.arrival");

@@ -2,9 +2,9 @@
 
 use super::form::Form;
 use super::problem::Origin;
-use super::url;
+use super::{arrivals, url};
 use crate::profile::{Budget, Load, Model, Place, Target};
-use crate::units::Rate;
+use crate::units::{Rate, Significant};
 
 /// The public API, whose documentation limits how often it may be asked.
 const API_HOST: &str = "api.xpander.ai";
@@ -49,7 +49,8 @@ fn within(form: &mut Form, budget: &Budget, load: &Load) {
     if let (Some(most), Some(asked)) = (budget.in_flight, load.in_flight())
         && asked > most
     {
-        let key = if form.origin("load.in_flight").is_some() { "load.in_flight" } else { "load.concurrency" };
+        let by_limit = form.rank("load.in_flight") > 0 && form.rank("load.in_flight") >= form.rank("load.concurrency");
+        let key = if by_limit { "load.in_flight" } else { "load.concurrency" };
         let reason = format!("{asked} conversations at a time are over budget.in_flight = {most}");
         form.contradiction(key, reason, "lower it, or raise the budget");
     }
@@ -59,11 +60,12 @@ fn within(form: &mut Form, budget: &Budget, load: &Load) {
         // A trace of two starts has no rate to speak of; the brake holds whatever this lets through.
         if pacer.expected(end_ns) > 10.0 && asked > rate.per_ns() * 1.01 {
             let reason = format!(
-                "the load starts {:.2} a second, over budget.rate = {rate}{}",
-                asked * 1e9,
+                "the load starts {} a second, over budget.rate = {rate}{}",
+                Significant(asked * 1e9),
                 if form.origin("budget.rate").is_none() { " (the default for this host)" } else { "" }
             );
-            form.contradiction("load.rate", reason, "lower the load, or set budget.rate to what the target allows");
+            let way = arrivals::way(form).unwrap_or("load.rate");
+            form.contradiction(way, reason, "lower the load, or set budget.rate to what the target allows");
         }
     }
 }

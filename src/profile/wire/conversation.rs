@@ -10,7 +10,7 @@ use super::problem::{Fault, Origin};
 use crate::agent::Request;
 use crate::profile::conversation::Piece;
 use crate::profile::script::Distribution;
-use crate::profile::{Feed, HangUp, Prompt, Slow, Turn, User};
+use crate::profile::{Feed, HangUp, Model, Prompt, Slow, Turn, User};
 
 const TEXT: &str = "request.input.text";
 const USER_EMAIL: &str = "request.input.user.email";
@@ -20,7 +20,6 @@ pub(super) fn read(form: &mut Form, feed: Option<&Feed>) -> (Request, Vec<Turn>)
     let turns = turns(form, feed);
     check_user(form);
     check_extra(form);
-    check_id(form);
     let request = serde_json::from_value(form.section("request"));
     let mut request: Request = match request {
         Ok(request) => request,
@@ -145,20 +144,16 @@ fn check_extra(form: &mut Form) {
 }
 
 /// The turns of one task come strictly one after another, so one task has room for one conversation.
-fn check_id(form: &mut Form) {
-    if form.text("request.id").is_none() {
-        return;
-    }
-    let is_open = ["load.rate", "load.stage[0].rate", "load.burst.size", "load.series.file", "load.trace.file"]
-        .iter()
-        .any(|key| form.origin(key).is_some());
-    let concurrency = form.number_or_default("load.concurrency");
-    if concurrency > 1 || is_open {
-        let found = if is_open { "the load is open".to_owned() } else { format!("load.concurrency = {concurrency}") };
-        form.contradiction(
-            "request.id",
-            format!("one task takes its turns one after another, but {found}"),
-            "load it closed with load.concurrency = 1, or leave out the id so that each conversation gets a task of its own",
-        );
-    }
+pub(super) fn check_id(form: &mut Form, model: &Model) {
+    let found = match model {
+        _ if form.text("request.id").is_none() => return,
+        Model::Closed { concurrency: 1, .. } => return,
+        Model::Closed { concurrency, .. } => format!("load.concurrency = {concurrency}"),
+        Model::Open { .. } => "the load is open".to_owned(),
+    };
+    form.contradiction(
+        "request.id",
+        format!("one task takes its turns one after another, but {found}"),
+        "load it closed with load.concurrency = 1, or leave out the id so that each conversation gets a task of its own",
+    );
 }

@@ -27,23 +27,30 @@ pub(super) fn load(
     shape: (&[Variant], &[Scenario]),
     read: ReadFile<'_>,
 ) -> (Load, Option<Replay>) {
+    arrivals::check(form);
     let way = arrivals::way(form);
     let (replay, pacer) = match way {
         None => (None, None),
         Some("load.plan") => replay(form, shape, read),
         Some(way) => (None, arrivals::pacer(form, way, seed, read)),
     };
-    let own_end_ns = pacer.as_ref().and_then(Pacer::end_ns);
     let ends_itself = replay.is_some() || way.is_some_and(|way| way != "load.rate" && way != "load.burst.size");
     let (mut invocations, mut duration_ns) = end(form, ends_itself);
     if let Some(replay) = &replay {
         invocations = Some(invocations.unwrap_or(u64::MAX).min(replay.len()));
     }
+    let law_end_ns = pacer.as_ref().and_then(Pacer::end_ns);
+    let own_end_ns = match &replay {
+        Some(replay) => replay.end_ns(),
+        // What a trace has begun may go on behind its last instant: its count ends it.
+        None => law_end_ns.filter(|_| way != Some("load.trace.file")),
+    };
     if let Some(own_end_ns) = own_end_ns {
         duration_ns = Some(duration_ns.unwrap_or(u64::MAX).min(own_end_ns));
     }
     let warmup_ns = form.number_or_default("load.warmup");
-    if let Some(duration_ns) = duration_ns.filter(|duration_ns| warmup_ns > 0 && warmup_ns >= *duration_ns) {
+    let last_ns = duration_ns.or(law_end_ns);
+    if let Some(duration_ns) = last_ns.filter(|last_ns| warmup_ns > 0 && warmup_ns >= *last_ns) {
         form.contradiction(
             "load.warmup",
             format!("{} of warm-up leave nothing of a duration of {}", ExactTime(warmup_ns), ExactTime(duration_ns)),
@@ -149,7 +156,7 @@ fn open(
     let wanted = invocations.map_or(f64::INFINITY, |count| count as f64);
     let turns = Scenario::mean(scenarios, |scenario| f64::from(scenario.count_turns().max(1)));
     let starts = (pacer.expected(end_ns) * turns).min(wanted);
-    let has_end = duration_ns.is_some() || invocations.is_some();
+    let has_end = duration_ns.is_some() || invocations.is_some() || pacer.end_ns().is_some();
     if has_end && starts > STARTS_MAX as f64 {
         let reason = format!("about {starts:.0} starts are more than the {STARTS_MAX} of one run");
         form.contradiction(way, reason, "lower the rate, load.duration or load.invocations");

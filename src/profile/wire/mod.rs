@@ -81,6 +81,7 @@ fn build(form: &mut Form, file: &str, read: ReadFile<'_>) -> Profile {
     let scenarios = scenarios::read(form, turns, feed.as_ref(), read);
     scenarios::check(form, &scenarios, &variants);
     let (load, replay) = load::load(form, seed, (&variants, &scenarios), read);
+    conversation::check_id(form, &load.model);
     Profile {
         name: form.text("name").unwrap_or_else(|| name_of(file)),
         why: form.text("why").unwrap_or_default(),

@@ -278,6 +278,10 @@ fn mistakes_name_place_key_expectation_and_remedy() {
     "#);
 }
 
+/// A plan of one start by the clock.
+const PLAN: &str = r#"{"plimsoll_plan":1,"hash":"x","whole":true}
+{"plan_index":0,"conversation":0,"turn":0,"intended_ns":0,"variant":"base","prompt":"Hi","think_ns":0}"#;
+
 /// The errors of an open load of this shape, whose files all hold `file`.
 fn open(lines: &str, file: &str) -> String {
     let text = format!("why = \"a test\"\nrequest.input.text = \"Hello\"\n{lines}");
@@ -322,6 +326,14 @@ fn loads_that_cannot_be_are_refused_with_what_to_write_instead() {
         open("load.series.file = \"s.csv\"", "rate\n5\nfast\n"),
         open("load.series.file = \"s.csv\"", "at,per_s\n5,5\n"),
         open("load.plan = \"p.jsonl\"", "hello\n"),
+        open("load.burst.every = \"1s\"\nload.invocations = 9", ""),
+        open("load.series.step = \"1s\"\nload.invocations = 9", ""),
+        open("load.trace = { column = \"at\", unit = \"ms\", scale = 2 }\nload.rate = 5\nload.invocations = 9", ""),
+        open(&format!("{trace}\nload.burstiness = 2"), "at\n1.5\n"),
+        open("load.burst = { size = 5, every = \"1s\" }\nload.burstiness = 2\nload.duration = \"9s\"", ""),
+        open(&format!("{trace}\nload.warmup = \"2s\""), "at\n1.5\n2.5\n"),
+        open("request.id = \"t1\"\nload.plan = \"p.jsonl\"", PLAN),
+        open("request.id = \"t1\"\nload.concurrency = 2\nload.invocations = 9", ""),
         with("feed.file = \"f.csv\""),
     ];
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -357,6 +369,14 @@ fn loads_that_cannot_be_are_refused_with_what_to_write_instead() {
     x.toml:3: load.series.file: read s.csv: row 2: "fast" is not a rate: write how many a second, such as 50 or 0.5, or with their time, such as 90/m
     x.toml:3: load.series.file: read s.csv: it has no column "rate"
     x.toml:3: load.plan: read p.jsonl: line 1: expected {"plimsoll_plan":1,…}, as plimsoll check --plan writes it
+    x.toml:3: load.burst.every: without load.burst.size it says nothing; write that, too, or remove this
+    x.toml:3: load.series.step: without load.series.file it says nothing; write that, too, or remove this
+    x.toml:3: load.trace.column: without load.trace.file it says nothing; write that, too, or remove this | x.toml:3: load.trace.unit: without load.trace.file it says nothing; write that, too, or remove this | x.toml:3: load.trace.scale: without load.trace.file it says nothing; write that, too, or remove this
+    x.toml:4: load.burstiness: load.trace.file says each instant itself; remove it, or give a rate
+    x.toml:4: load.burstiness: load.burst.size says each instant itself; remove it, or give a rate
+    x.toml:4: load.warmup: 2s of warm-up leave nothing of a duration of 1000000001ns; warm-up is the first part of load.duration: make that longer
+    x.toml:3: request.id: one task takes its turns one after another, but the load is open; load it closed with load.concurrency = 1, or leave out the id so that each conversation gets a task of its own
+    x.toml:3: request.id: one task takes its turns one after another, but load.concurrency = 2; load it closed with load.concurrency = 1, or leave out the id so that each conversation gets a task of its own
     profiles/x.toml:5: feed.file: read f.csv: unsupported
     "#);
 }
@@ -389,7 +409,7 @@ fn a_trace_counts_from_its_first_row_and_is_scaled() {
     let profile = Profile::parse_with("x.toml", text, Vec::new(), read).expect("valid");
     let Model::Open { pacer, .. } = &profile.load.model else { panic!("it is open") };
     assert_eq!(pacer.starts().collect::<Vec<_>>(), [0, 250_000, 50_000_000]);
-    assert_eq!((profile.load.invocations, profile.load.duration_ns), (None, Some(50_000_001)));
+    assert_eq!((profile.load.invocations, profile.load.duration_ns), (None, None));
 }
 
 #[test]
@@ -443,7 +463,13 @@ fn a_matrix_spans_every_combination() {
     let told = [
         with("[matrix]\nllm_reasoning_effort = [\"most\"]"),
         with("[matrix]\nversion = []"),
-        with("[[variant]]\nname = \"a\"\n[[variant]]\nname = \"a\""),
+        with("[[variant]]\nname = \"b\"\n[[variant]]\nname = \"a\"\n[[variant]]\nname = \"a\""),
+        with("[matrix]\nthink_mode = [\"default\", \"harder\"]\nversion = [\"1\", \"2\", \"2\"]"),
+        with("[matrix]\nllm_model_name = [\"a b\", \"a-b\"]"),
+        with(&format!(
+            "[matrix]\nthink_mode = [\"default\"]\nversion = {:?}",
+            Vec::from_iter((0..65).map(|at| at.to_string()))
+        )),
         with("[[variant]]\nversion = \"a\""),
         with("[[variant]]\nname = \"a\"\n[matrix]\nversion = [\"1\"]"),
         with("user.hang_up.share = 0.5"),
@@ -452,7 +478,11 @@ fn a_matrix_spans_every_combination() {
     insta::assert_snapshot!(told.join("\n"), @r#"
     profiles/x.toml:6: matrix.llm_reasoning_effort: expected one of "low", "medium", "high", "xhigh", found "most"
     profiles/x.toml:6: matrix.version: an empty list spans nothing; give it a value, or remove it
-    profiles/x.toml:6: variant[0].name: two variants are called "a"; give each a name of its own
+    profiles/x.toml:10: variant[2].name: two variants are called "a"; give each a name of its own
+    profiles/x.toml:7: matrix.version: two variants are called "default_2"; write each value once, or list them in [[variant]]
+    profiles/x.toml:7: matrix.version: two variants are called "harder_2"; write each value once, or list them in [[variant]]
+    profiles/x.toml:6: matrix.llm_model_name: two variants are called "a-b"; write each value once, or list them in [[variant]]
+    profiles/x.toml:7: matrix.version: 65 variants are more than the 64 of one run; compare fewer at a time
     profiles/x.toml: variant[0].name: missing: each variant has a name, as name = "…"
     profiles/x.toml:6: variant[0].name: variants are listed in [[variant]] as well as spanned by [matrix]; keep one of them
     profiles/x.toml:5: user.hang_up.share: a share over 0 needs user.hang_up.after; say when they hang up, such as after = "2s"
@@ -584,10 +614,27 @@ fn a_target_that_is_not_this_machine_needs_a_budget() {
     let told = [
         with("load.concurrency = 5\nbudget.in_flight = 2"),
         errors(&remote.replace("load.invocations = 1", "load.rate = 1\nload.duration = \"1m\"")),
+        errors(&remote.replace("load.invocations = 1", "load.stage = [{ rate = 1, hold = \"1m\" }]")),
+        errors(
+            &format!("{remote}budget.rate = \"1/h\"")
+                .replace("load.invocations = 1", "load.rate = \"10/h\"\nload.duration = \"9h\""),
+        ),
+        over(
+            &SMALLEST.replace(
+                "load.invocations = 1",
+                "load.rate = 1\nload.duration = \"1m\"\nload.in_flight = 1\nbudget.in_flight = 2",
+            ),
+            &[flag("load.concurrency", "5", "-c")],
+        )
+        .expect_err("over the budget")
+        .to_string(),
     ];
     insta::assert_snapshot!(told.join("\n"), @"
     profiles/x.toml:5: load.concurrency: 5 conversations at a time are over budget.in_flight = 2; lower it, or raise the budget
-    profiles/x.toml:3: load.rate: the load starts 1.00 a second, over budget.rate = 15/m (the default for this host); lower the load, or set budget.rate to what the target allows
+    profiles/x.toml:3: load.rate: the load starts 1 a second, over budget.rate = 15/m (the default for this host); lower the load, or set budget.rate to what the target allows
+    profiles/x.toml:3: load.stage[0].rate: the load starts 1 a second, over budget.rate = 15/m (the default for this host); lower the load, or set budget.rate to what the target allows
+    profiles/x.toml:3: load.rate: the load starts 0.00278 a second, over budget.rate = 1/h; lower the load, or set budget.rate to what the target allows
+    flag -c: load.concurrency: 5 conversations at a time are over budget.in_flight = 2; lower it, or raise the budget
     ");
     let budget = over(&remote, &[]).expect("valid").budget;
     assert_eq!(budget.rate.map(|rate| rate.to_string()).as_deref(), Some("15/m"));

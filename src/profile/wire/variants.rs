@@ -12,8 +12,14 @@ use super::{keys, kind};
 use crate::agent::Request;
 use crate::profile::{BASE_VARIANT, Target, Variant};
 
-/// What a matrix can span, in the order of the names.
-const AXES: [&str; 5] = ["llm_model_provider", "llm_model_name", "llm_reasoning_effort", "think_mode", "version"];
+/// What a matrix can span, in the order of the names: the key, and the field of a variant.
+const AXES: [(&str, &str); 5] = [
+    ("matrix.llm_model_provider", "llm_model_provider"),
+    ("matrix.llm_model_name", "llm_model_name"),
+    ("matrix.llm_reasoning_effort", "llm_reasoning_effort"),
+    ("matrix.think_mode", "think_mode"),
+    ("matrix.version", "version"),
+];
 
 /// The most variants of one run: what a person can still read.
 const VARIANTS_MAX: usize = 64;
@@ -26,24 +32,39 @@ pub(super) fn read(form: &mut Form, request: &Request, target: &Target) -> Vec<V
         let reason = "variants are listed in [[variant]] as well as spanned by [matrix]".to_owned();
         form.contradiction("variant[0].name", reason, "keep one of them");
     }
-    let all = if listed.is_empty() { spanned } else { listed };
+    let is_listed = !listed.is_empty();
+    let all = if is_listed { listed } else { spanned };
     if all.is_empty() {
         return vec![variant(BASE_VARIANT, Map::new(), request, target)];
     }
     let mut names = BTreeSet::new();
     let mut variants = Vec::new();
-    for (name, fields) in all {
+    for (index, (name, fields)) in all.into_iter().enumerate() {
         if !names.insert(name.clone()) {
             let reason = format!("two variants are called {name:?}");
-            form.contradiction("variant[0].name", reason, "give each a name of its own");
+            match is_listed {
+                true => form.contradiction(&format!("variant[{index}].name"), reason, "give each a name of its own"),
+                false => form.contradiction(axis(form), reason, "write each value once, or list them in [[variant]]"),
+            }
         }
         variants.push(variant(&name, fields, request, target));
     }
     if variants.len() > VARIANTS_MAX {
         let reason = format!("{} variants are more than the {VARIANTS_MAX} of one run", variants.len());
-        form.contradiction("variant[0].name", reason, "compare fewer at a time");
+        form.contradiction(if is_listed { "variant[0].name" } else { axis(form) }, reason, "compare fewer at a time");
     }
     variants
+}
+
+/// The axis of a matrix that is to blame for what is wrong with its names: the one that says something twice, or the
+/// longest.
+fn axis(form: &Form) -> &'static str {
+    let values = |axis: &&str| form.texts(axis).into_iter().map(|value| name_of(&[value])).collect::<Vec<_>>();
+    let doubled = |axis: &&str| values(axis).iter().collect::<BTreeSet<_>>().len() < values(axis).len();
+    AXES.map(|(axis, _)| axis)
+        .into_iter()
+        .max_by_key(|axis| (doubled(axis), values(axis).len()))
+        .expect("there are axes")
 }
 
 /// The name of a listed variant, and what it overrides.
@@ -61,16 +82,15 @@ fn overrides(form: &Form, index: usize) -> (String, Map<String, Json>) {
 /// Every combination of the lists under `matrix`.
 fn matrix(form: &mut Form) -> Vec<(String, Map<String, Json>)> {
     let mut all: Vec<(Vec<String>, Map<String, Json>)> = vec![(Vec::new(), Map::new())];
-    for axis in AXES {
-        let key = format!("matrix.{axis}");
-        if form.origin(&key).is_none() {
+    for (key, axis) in AXES {
+        if form.origin(key).is_none() {
             continue;
         }
-        let values = form.texts(&key);
+        let values = form.texts(key);
         if values.is_empty() {
-            form.contradiction(&key, "an empty list spans nothing".to_owned(), "give it a value, or remove it");
+            form.contradiction(key, "an empty list spans nothing".to_owned(), "give it a value, or remove it");
         }
-        refuse_words(form, &key, axis, &values);
+        refuse_words(form, key, axis, &values);
         all = all
             .iter()
             .flat_map(|(names, fields)| {
