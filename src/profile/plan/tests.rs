@@ -297,11 +297,14 @@ fn a_replay_ends_when_the_load_that_it_repeats_ended() {
         "why = \"test\"\nload.rate = 5\nturn = [{ prompt = \"Hi\" }, { prompt = \"Bye\", think = \"1s\" }]\n";
     let ends = |end: &str| {
         let text = format!("{two_turns}{end}");
+        let other = format!("{two_turns}load.duration = \"1s\"\nload.invocations = 7");
         let mut written = Vec::new();
         plan(&text).write(u64::MAX, &mut written).expect("a vector takes it");
         let mut read = |_: &Path| Ok(String::from_utf8(written.clone()).expect("text"));
         let replay = || vec![Override::set("load.plan=plan.jsonl").expect("a known key")];
         let replayed = Profile::parse_with("x.toml", two_turns, replay(), &mut read).expect("it is a plan");
+        let over_another = Profile::parse_with("x.toml", &other, replay(), &mut read).expect("it is a plan");
+        assert_eq!(replayed.load, over_another.load, "what the file says of its end does not hold for another's plan");
         (replayed.load.invocations, replayed.load.duration_ns)
     };
     assert_eq!(ends("load.invocations = 20"), (Some(20), None), "its count does, whenever its turns come");

@@ -37,6 +37,10 @@ pub(super) fn load(
     let ends_itself = replay.is_some() || way.is_some_and(|way| way != "load.rate" && way != "load.burst.size");
     let (mut invocations, mut duration_ns) = end(form, ends_itself);
     if let Some(replay) = &replay {
+        // An open load's plan that is given over the file brings its own end; a closed load's may go on without one.
+        let stands = |key: &str| pacer.is_none() || form.rank(key) >= form.rank("load.plan");
+        invocations = invocations.filter(|_| stands("load.invocations"));
+        duration_ns = duration_ns.filter(|_| stands("load.duration"));
         invocations = Some(invocations.unwrap_or(u64::MAX).min(replay.len()));
     }
     let law_end_ns = pacer.as_ref().and_then(Pacer::end_ns);
