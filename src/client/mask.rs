@@ -37,7 +37,7 @@ impl Mask {
             tables.flat_map(serde_json::Map::values).for_each(|value| texts(value, &mut secrets));
         }
         secrets.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
-        // Of two that overlap, the longer one goes first; variants have most of theirs in common.
+        // The longest one goes first; variants have most of theirs in common.
         secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         secrets.dedup();
         Self(secrets)
@@ -48,21 +48,30 @@ impl Mask {
         self.0.first().map_or(0, Vec::len)
     }
 
-    /// The text without the secrets; where it ends inside one, without its beginning.
+    /// The text without the secrets; where it ends inside one, without its beginning. Those that overlap are one.
     pub(super) fn hide(&self, text: &[u8]) -> Vec<u8> {
-        let mut hidden = text.to_vec();
-        for secret in &self.0 {
-            while let Some(at) = memchr::memmem::find(&hidden, secret) {
-                hidden.splice(at..at + secret.len(), MASKED.iter().copied());
+        let mut told = Vec::with_capacity(text.len());
+        let mut hidden_until = 0;
+        for (at, byte) in text.iter().enumerate() {
+            let hidden = self.0.iter().filter_map(|secret| hidden_at(&text[at..], secret)).max();
+            if let Some(length) = hidden {
+                if at >= hidden_until {
+                    told.extend_from_slice(MASKED);
+                }
+                hidden_until = hidden_until.max(at + length);
             }
-            let begun = (PREFIX_BYTES_MIN..secret.len()).rev().find(|length| hidden.ends_with(&secret[..*length]));
-            if let Some(length) = begun {
-                hidden.truncate(hidden.len() - length);
-                hidden.extend_from_slice(MASKED);
+            if at >= hidden_until {
+                told.push(*byte);
             }
         }
-        hidden
+        told
     }
+}
+
+/// How much of the text's beginning is this secret, or as much of it as the text has.
+fn hidden_at(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let cut_off = || text.len() >= PREFIX_BYTES_MIN && secret.starts_with(text);
+    if text.starts_with(secret) { Some(secret.len()) } else { cut_off().then_some(text.len()) }
 }
 
 /// Every text within a JSON value.
@@ -106,5 +115,32 @@ mod tests {
             assert_eq!(mask().hide(&text), b"key: (hidden)", "{cut}");
         }
         assert_eq!(mask().hide(b"all is well"), b"all is well");
+    }
+
+    #[test]
+    fn a_secret_that_is_part_of_what_stands_in_its_place_is_hidden_once() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-own", HeaderValue::from_static("hidden"));
+        headers.insert("x-other", HeaderValue::from_static("(hidden)"));
+        let mask = Mask::new(&headers, []);
+        assert_eq!(mask.hide(b"a hidden (hidden) hidd"), b"a (hidden) (hidden) (hidden)");
+    }
+
+    #[test]
+    fn secrets_that_overlap_leave_nothing_of_either() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-own", HeaderValue::from_static("abcdef"));
+        headers.insert("x-other", HeaderValue::from_static("defghi"));
+        assert_eq!(Mask::new(&headers, []).hide(b"<abcdefghi> <abcdefabcdef>"), b"<(hidden)> <(hidden)(hidden)>");
+    }
+
+    #[test]
+    fn free_fields_of_every_body_are_hidden() {
+        let with = |value: &str| Request {
+            extra: serde_json::Map::from_iter([("deep".to_owned(), serde_json::json!({ "token": [value] }))]),
+            ..Request::default()
+        };
+        let mask = Mask::new(&HeaderMap::new(), [&with("canary-one"), &with("canary-two")]);
+        assert_eq!(mask.hide(b"canary-one, canary-two, canary-three"), b"(hidden), (hidden), canary-three");
     }
 }
