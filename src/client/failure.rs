@@ -58,7 +58,7 @@ pub fn refusal<B>(answer: &Response<B>) -> Option<(Outcome, String)> {
 }
 
 /// Whether a content type's essence is `text/event-stream`, whatever its case and parameters (RFC 9110 §8.3.1).
-fn is_event_stream(value: &[u8]) -> bool {
+pub(super) fn is_event_stream(value: &[u8]) -> bool {
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }

@@ -4,11 +4,12 @@
 //! (400 or 422) and starts nothing, so the preflight costs no invocation; every other mistake shows before a
 //! thousand streams make it.
 
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use thiserror::Error;
 
 use super::call::Line;
+use super::failure;
 use super::route;
 use super::target::Base;
 
@@ -85,8 +86,8 @@ pub enum Error {
 pub async fn preflight(line: &mut Line, base: &Base, agent_id: &str, version: Option<&str>) -> Result<(), Error> {
     match line.post(&base.stream_path(agent_id, version), "{}").await {
         Ok(answer) => judge(&answer, base, agent_id),
-        Err(why) if line.is_tunnelled() => Err(Error::ThroughProxy { base: base.to_string(), why }),
-        Err(why) => Err(Error::Unreachable { base: base.to_string(), why }),
+        Err(why) if line.is_tunnelled() => Err(Error::ThroughProxy { base: base.to_string(), why: why.to_string() }),
+        Err(why) => Err(Error::Unreachable { base: base.to_string(), why: why.to_string() }),
     }
 }
 
@@ -100,14 +101,12 @@ fn judge(answer: &Response<()>, base: &Base, agent_id: &str) -> Result<(), Error
         // What the agent would say to a whole request is not known yet; the load's own rows will tell.
         status if !status.is_success() && status != StatusCode::METHOD_NOT_ALLOWED => Ok(()),
         status => {
-            let told = answer.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
-            match told {
-                Some(told) if told.to_ascii_lowercase().starts_with("text/event-stream") => Ok(()),
-                told => Err(Error::NotAStream {
-                    base,
-                    told: format!("status {}, content type {}", status.as_u16(), told.as_deref().unwrap_or("missing")),
-                }),
+            let content_type = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            if content_type.is_some_and(failure::is_event_stream) {
+                return Ok(());
             }
+            let told = content_type.map_or("missing".into(), String::from_utf8_lossy);
+            Err(Error::NotAStream { base, told: format!("status {}, content type {told}", status.as_u16()) })
         }
     }
 }
@@ -144,6 +143,20 @@ mod tests {
         insta::assert_snapshot!(
             told,
             @"reach http://ADDRESS: Connection refused; is the address right, and is the server up?"
+        );
+    }
+
+    #[test]
+    fn an_event_stream_is_known_by_its_essence_alone() {
+        let base = Base::parse("http://127.0.0.1").expect("a URL");
+        let judged = |content_type: &str| {
+            let answer = Response::builder().header(CONTENT_TYPE, content_type).body(()).expect("a head");
+            judge(&answer, &base, "a1").err().map(|error| error.to_string())
+        };
+        assert_eq!(judged("Text/Event-Stream; charset=utf-8"), None);
+        insta::assert_snapshot!(
+            judged("text/event-streams").expect("it is another type"),
+            @"invoke the agent at http://127.0.0.1: the answer is not an event stream (status 200, content type text/event-streams); check target.url"
         );
     }
 }

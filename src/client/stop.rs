@@ -1,16 +1,23 @@
 //! Stop Task, for the tasks that a run leaves behind: what the agent still does for nobody costs all the same.
 
+use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::rc::Rc;
 
+use hyper::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
-use super::call::{Caller, Line};
+use super::call::{Caller, Line, Unanswered};
+use crate::units::NS_PER_S;
 
 /// How often a refusal that may pass is asked again.
-const TRIES: u32 = 3;
+const TRIES: u64 = 3;
+
+/// The pause before the second try, in nanoseconds; before the third one it is twice as long.
+const PAUSE_NS: u64 = NS_PER_S / 5;
 
 /// Calls that go on at a time.
 const AT_A_TIME: usize = 8;
@@ -28,11 +35,13 @@ pub struct Stopped {
     pub why: Option<String>,
 }
 
-impl Stopped {
-    fn add(&mut self, other: Self) {
-        self.stopped += other.stopped;
-        self.why = other.why.or(self.why.take());
-    }
+/// What the calls have in common.
+#[derive(Debug)]
+struct Shared {
+    tasks: Mutex<UnboundedReceiver<String>>,
+    stopped: RefCell<Stopped>,
+    /// The last call got no answer in time: the others would wait as long.
+    hangs: Cell<bool>,
 }
 
 impl Stopper {
@@ -42,56 +51,83 @@ impl Stopper {
         Self(caller)
     }
 
-    /// Stops every task that comes, some at a time, until no more can come. Needs a `LocalSet`.
-    pub async fn stop_all(self, tasks: UnboundedReceiver<String>) -> Stopped {
-        let tasks = Rc::new(Mutex::new(tasks));
+    /// Stops every task that comes, some at a time, until no more can come, or until `give_up` says why not to go on.
+    /// Once no more can come, a call that times out is the last one. Needs a `LocalSet`.
+    pub async fn stop_all(
+        self,
+        tasks: UnboundedReceiver<String>,
+        give_up: impl Future<Output = &'static str>,
+    ) -> Stopped {
+        let shared = Rc::new(Shared { tasks: Mutex::new(tasks), stopped: RefCell::default(), hangs: Cell::new(false) });
         let mut lines = JoinSet::new();
         for _ in 0..AT_A_TIME {
-            lines.spawn_local(stop_those(self.0.clone(), Rc::clone(&tasks)));
+            lines.spawn_local(Rc::clone(&shared).stop_those(self.0.clone()));
         }
-        let mut all = Stopped::default();
-        while let Some(ended) = lines.join_next().await {
-            match ended {
-                Ok(stopped) => all.add(stopped),
-                Err(error) => all.why = Some(error.to_string()),
+        let all = async {
+            while let Some(ended) = lines.join_next().await {
+                if let Err(error) = ended {
+                    shared.stopped.borrow_mut().why = Some(error.to_string());
+                }
             }
+        };
+        tokio::select! {
+            biased;
+            () = all => {}
+            why = give_up => shared.stopped.borrow_mut().why = Some(why.to_owned()),
         }
-        all
+        shared.stopped.take()
     }
 }
 
-/// Stops what comes, one after another.
-async fn stop_those(caller: Caller, tasks: Rc<Mutex<UnboundedReceiver<String>>>) -> Stopped {
-    let mut own = Stopped::default();
-    let prefix = caller.base().prefix.clone();
-    let mut line = None;
-    loop {
-        let next = tasks.lock().await.recv().await;
-        let Some(task) = next else { return own };
-        let line = line.get_or_insert_with(|| caller.line());
-        match stop(line, &format!("{prefix}/v1/tasks/{}/stop", percent(&task))).await {
-            Ok(()) => own.stopped += 1,
-            Err(why) => own.why = Some(why),
+impl Shared {
+    /// Stops what comes, one after another.
+    async fn stop_those(self: Rc<Self>, caller: Caller) {
+        let prefix = caller.base().prefix.clone();
+        let mut line = None;
+        loop {
+            let mut tasks = self.tasks.lock().await;
+            let (next, no_more) = (tasks.recv().await, tasks.is_closed());
+            drop(tasks);
+            let Some(task) = next else { return };
+            if no_more && self.hangs.get() {
+                continue;
+            }
+            let line = line.get_or_insert_with(|| caller.line());
+            match stop(line, &format!("{prefix}/v1/tasks/{}/stop", percent(&task))).await {
+                Ok(()) => {
+                    self.hangs.set(false);
+                    self.stopped.borrow_mut().stopped += 1;
+                }
+                Err(unstopped) => {
+                    self.hangs.set(matches!(unstopped, Unanswered::TimedOut));
+                    self.stopped.borrow_mut().why = Some(unstopped.to_string());
+                }
+            }
         }
     }
 }
 
 /// Stops one task. The API says nothing when it had ended already, and that is as good.
-async fn stop(line: &mut Line, path: &str) -> Result<(), String> {
-    let mut why = String::new();
-    for _ in 0..TRIES {
+async fn stop(line: &mut Line, path: &str) -> Result<(), Unanswered> {
+    let mut last = None;
+    for before in 0..TRIES {
+        if before > 0 {
+            line.pause(before * PAUSE_NS).await;
+        }
         match line.post(path, "{}").await {
             Ok(answer) if answer.status().is_success() => return Ok(()),
             Ok(answer) => {
-                why = format!("status {}", answer.status().as_u16());
-                if !answer.status().is_server_error() {
+                let status = answer.status();
+                last = Some(Unanswered::Broken(format!("status {}", status.as_u16())));
+                if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
                     break;
                 }
             }
-            Err(error) => why = error,
+            Err(Unanswered::TimedOut) => return Err(Unanswered::TimedOut),
+            Err(broken) => last = Some(broken),
         }
     }
-    Err(why)
+    last.map_or(Ok(()), Err)
 }
 
 /// What RFC 3986 does not call unreserved.
@@ -100,4 +136,69 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// A task id, which the agent chose, as one segment of a path.
 fn percent(task: &str) -> PercentEncode<'_> {
     utf8_percent_encode(task, RESERVED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::client::call::tests::{Answer, NO_BODY, caller, in_virtual_time};
+    use crate::clock::Clock;
+    use crate::units::NS_PER_MS;
+
+    const BUSY: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
+    const BROKEN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+    const UNKNOWN: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+
+    /// What became of so many tasks, and after how many milliseconds.
+    async fn stopped(
+        tasks: usize,
+        answers: &[Answer],
+        give_up: impl Future<Output = &'static str>,
+    ) -> (u64, Option<String>, u64) {
+        let (give, take) = unbounded_channel();
+        (0..tasks).for_each(|task| give.send(format!("t{task}")).expect("it is taken"));
+        drop(give);
+        let clock = Clock::start();
+        let Stopped { stopped, why } = Stopper::new(caller(answers)).stop_all(take, give_up).await;
+        (stopped, why, clock.now() / NS_PER_MS)
+    }
+
+    #[test]
+    fn a_refusal_that_may_pass_is_asked_again_after_a_pause() {
+        in_virtual_time(async {
+            let passes = stopped(1, &[(0, BUSY), (0, BROKEN), (0, NO_BODY)], pending()).await;
+            assert_eq!(passes, (1, None, 600));
+            let stays = stopped(1, &[(0, BUSY), (0, BUSY), (0, BUSY), (0, NO_BODY)], pending()).await;
+            assert_eq!(stays, (0, Some("status 429".to_owned()), 600));
+            let unknown = stopped(1, &[(0, UNKNOWN), (0, NO_BODY)], pending()).await;
+            assert_eq!(unknown, (0, Some("status 404".to_owned()), 0));
+        });
+    }
+
+    #[test]
+    fn a_target_that_hangs_is_not_asked_for_every_task() {
+        in_virtual_time(async {
+            let (stopped, why, ms) = stopped(500, &[(0, NO_BODY), (0, NO_BODY)], pending()).await;
+            assert_eq!((stopped, ms), (2, 1_000), "one limit for all of them");
+            assert!(why.is_some_and(|why| why.contains("within the limit")));
+        });
+    }
+
+    #[test]
+    fn who_is_told_to_give_up_keeps_what_was_stopped() {
+        in_virtual_time(async {
+            let clock = Clock::start();
+            let soon = async {
+                clock.sleep_until(300 * NS_PER_MS).await;
+                "there was no time left"
+            };
+            let told = stopped(500, &[(0, NO_BODY), (0, NO_BODY), (0, NO_BODY)], soon).await;
+            assert_eq!(told, (3, Some("there was no time left".to_owned()), 300));
+            assert_eq!(stopped(9, &[], ready("at once")).await.0, 0);
+        });
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::ending::{Once, unless_unread};
@@ -29,9 +30,13 @@ use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::network::Sockets;
 use crate::runfile::run::{self, Harness, LeftTasks, Stamps, VERSION};
 use crate::runfile::{Bundle, Run, Status, bundle};
+use crate::units::NS_PER_S;
 
 /// From the run's origin to its first start, in nanoseconds: the workers are up by then.
 const LEAD_NS: u64 = 20_000_000;
+
+/// How long the tasks that a run has left behind are being stopped after its end, at most, in nanoseconds.
+const STOPS_NS: u64 = 10 * NS_PER_S;
 
 /// Runs the profile, as often as it says, and prints its report to `out`.
 ///
@@ -199,28 +204,43 @@ fn load(
     (runtime, local): (&Runtime, &LocalSet),
     objectives: &[Objective],
     (stopper, quiet): (Option<Stopper>, bool),
-    stops: UnboundedReceiver<Stop>,
+    mut stops: UnboundedReceiver<Stop>,
 ) -> anyhow::Result<(Ended, Option<Stopped>)> {
     let mut progress = Progress::new(quiet);
     let ended = local.block_on(runtime, async {
         let mut dispatcher = Dispatcher::new(crew, bundle).watching(objectives);
         let stopping = stopper.map(|stopper| {
             let (give, take) = tokio::sync::mpsc::unbounded_channel();
-            (give, tokio::task::spawn_local(stopper.stop_all(take)))
+            let (give_up, given_up) = oneshot::channel();
+            let given_up = async {
+                match given_up.await {
+                    Ok(why) => why,
+                    // Whoever is gone says nothing.
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            (give, give_up, tokio::task::spawn_local(stopper.stop_all(take, given_up)))
         });
-        if let Some((give, _)) = &stopping {
+        if let Some((give, ..)) = &stopping {
             dispatcher = dispatcher.leaving(give.clone());
         }
         let (inbox, threads) = crew.start()?;
-        let ended = dispatcher.run(inbox, stops, &mut |live| progress.show(live)).await;
+        let ended = dispatcher.run(inbox, &mut stops, &mut |live| progress.show(live)).await;
         for thread in threads {
             // A worker that panicked has said why on standard error; the dispatcher counts it as lost.
             drop(thread.join());
         }
         let stopped = match stopping {
-            // Without a sender, the stopper ends when it has stopped what it was given.
-            Some((give, stopping)) => {
+            Some((give, give_up, mut stopping)) => {
+                // Without a sender, the stopper ends when it has stopped what it was given.
                 drop(give);
+                let why = tokio::select! {
+                    biased;
+                    stopped = &mut stopping => return Ok((ended, Some(stopped?))),
+                    Some(_) = stops.recv() => "somebody asked for the end first",
+                    () = crew.clock.sleep_until(crew.clock.now().saturating_add(STOPS_NS)) => "there was no time left",
+                };
+                let _ = give_up.send(why);
                 Some(stopping.await?)
             }
             None => None,

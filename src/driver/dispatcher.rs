@@ -188,7 +188,7 @@ impl<'a> Dispatcher<'a> {
     pub async fn run(
         mut self,
         mut inbox: UnboundedReceiver<Message>,
-        mut stops: UnboundedReceiver<Stop>,
+        stops: &mut UnboundedReceiver<Stop>,
         watch: &mut dyn FnMut(&Live),
     ) -> Ended {
         let (mut listening, mut unwritten) = (true, None);

@@ -202,7 +202,7 @@ async fn load(
         workers,
         model: profile.load.model.clone(),
     };
-    let (give_stop, take_stop) = tokio::sync::mpsc::unbounded_channel();
+    let (give_stop, mut take_stop) = tokio::sync::mpsc::unbounded_channel();
     let stops = stops.to_vec();
     tokio::task::spawn_local(async move {
         for at_ms in stops {
@@ -218,7 +218,7 @@ async fn load(
         tokio::task::spawn_local(worker.run());
     }
     let mut watch = |_: &super::Live| {};
-    let served = dispatcher.run(inbox, take_stop, &mut watch);
+    let served = dispatcher.run(inbox, &mut take_stop, &mut watch);
     let limit = Duration::from_secs(3_600);
     let ended = tokio::time::timeout(limit, served).await.expect("the run ends by itself");
     at_end.finish_logs().expect("the folder is writable");
