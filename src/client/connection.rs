@@ -49,6 +49,8 @@ pub struct Connection {
     /// Invocations that it has served.
     pub served: u64,
     lease: Option<Lease>,
+    /// The last read that brought something of this invocation; over HTTP/2.
+    last_read: u64,
     _place: Option<Place>,
 }
 
@@ -90,13 +92,13 @@ impl Connection {
         } else {
             (Speaking::Http1(Http1::new(wire, Rc::clone(stamper.buffer()))), place)
         };
-        Ok(Self { wire, keeps_alive: true, served: 0, lease: None, _place: place })
+        Ok(Self { wire, keeps_alive: true, served: 0, lease: None, last_read: 0, _place: place })
     }
 
     /// A place on a shared connection.
     pub(super) fn leased(wire: Http2, lease: Lease) -> Self {
-        let served = lease.served_before();
-        Self { wire: Speaking::Http2(wire), keeps_alive: true, served, lease: Some(lease), _place: None }
+        let (served, last_read) = (lease.served_before(), wire.last_read());
+        Self { wire: Speaking::Http2(wire), keeps_alive: true, served, lease: Some(lease), last_read, _place: None }
     }
 
     /// The connection itself, when it speaks HTTP/2.
@@ -125,17 +127,6 @@ impl Connection {
         }
     }
 
-    /// Waits until a request can go out: over HTTP/2, until the server allows one more stream.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub async fn ready(&mut self) -> Result<(), Error> {
-        match &mut self.wire {
-            Speaking::Http1(_) => Ok(()),
-            Speaking::Http2(wire) => Ok(wire.ready().await?),
-        }
-    }
-
     /// Sends a request and waits for the answer's headers; tells which read completed them.
     ///
     /// # Errors
@@ -150,6 +141,7 @@ impl Connection {
             }
             Speaking::Http2(wire) => {
                 let (head, body, read) = wire.send(request).await?;
+                self.last_read = read.number;
                 Ok((head, Body::Http2(body), read))
             }
         }
@@ -175,8 +167,9 @@ impl Connection {
                 Poll::Ready(Ok(Piece::Read(read)))
             }
             (_, Body::Http2(body)) => {
-                let frame = ready!(body.poll_next(cx))?;
-                Poll::Ready(Ok(frame.map_or(Piece::End, |(data, completed)| Piece::Frame(data, completed))))
+                let Some((data, completed)) = ready!(body.poll_next(cx))? else { return Poll::Ready(Ok(Piece::End)) };
+                self.last_read = completed.read.number;
+                Poll::Ready(Ok(Piece::Frame(data, completed)))
             }
             (Speaking::Http2(_), Body::Http1(_)) => unreachable!("a body is of its connection's version"),
         }
@@ -202,14 +195,13 @@ impl Connection {
     }
 
     /// Notes how an invocation on it ended; gives it back when it is the next one's, too. A place on a shared connection
-    /// is given up, and the connection with it when it broke or may have.
+    /// is given up, and the connection with it when nothing came over it any more, for whichever stream.
     pub(super) fn after(mut self, end: &End, policy: Policy) -> Option<Self> {
         self.served += 1;
         if let Some(lease) = &self.lease {
-            let broken = |outcome: &Outcome| {
-                matches!(outcome, Outcome::Reset | Outcome::TimedOut(_) | Outcome::Stalled | Outcome::Truncated)
-            };
-            if matches!(end, End::Failed(outcome, _) if broken(outcome)) {
+            let waited = matches!(end, End::Failed(Outcome::TimedOut(_) | Outcome::Stalled, _));
+            let is_silent = matches!(&self.wire, Speaking::Http2(wire) if wire.last_read() == self.last_read);
+            if waited && is_silent {
                 lease.retire();
             }
             return None;

@@ -79,12 +79,14 @@ impl Exchange<'_> {
                 self.tracker.reused(!mine);
                 Ok(Connection::leased(wire, lease))
             }
-            Leased::Own(Some(connection)) => {
+            Leased::Own(connection) => {
                 self.tracker.reused(false);
                 Ok(connection)
             }
-            // The server wants HTTP/1.1, as another one found out meanwhile.
-            Leased::Own(None) => Box::pin(self.connect(None)).await,
+            Leased::Nowhere => {
+                drop(lease);
+                Box::pin(self.connect(None)).await
+            }
         }
     }
 
@@ -110,7 +112,6 @@ impl Exchange<'_> {
     async fn send(&mut self, connection: &mut Connection, ask: Ask<'_>) -> Result<(Response<()>, Body), Ended> {
         let clock = self.client.clock;
         let version = connection.version();
-        self.within(connection.ready()).await?.map_err(|error| lost(&error, connection))?;
         let request = self.client.template.request(version, self.tracker.plan_index(), ask, self.tracker.task_id());
         let handed_over_ns = clock.now();
         // Provisional, so that the limit on the headers counts from here.

@@ -15,6 +15,8 @@ use crate::profile::{Connection as Policy, Http};
 pub struct Pool {
     /// Streams that share a connection, at most.
     streams: u32,
+    /// Streams that a connection of this server carries, at most, by the last one that said so.
+    allowed: Cell<u32>,
     policy: Policy,
     /// HTTP/2 is spoken, or may be.
     shares: Cell<bool>,
@@ -45,8 +47,10 @@ pub(super) struct Lease {
 pub(super) enum Leased {
     /// A place on a connection.
     Shared(Http2),
-    /// The server speaks HTTP/1.1: the connection is whoever's who made it, and of no use to others.
-    Own(Option<Connection>),
+    /// The server speaks HTTP/1.1: the connection is whoever's who made it.
+    Own(Connection),
+    /// There is no room for this one, or no use in it: another lease leads further.
+    Nowhere,
 }
 
 impl Pool {
@@ -54,7 +58,8 @@ impl Pool {
     #[must_use]
     pub fn new(http: Http, tls: bool, streams: u32, policy: Policy) -> Rc<Self> {
         let shares = http == Http::Http2 || http == Http::Auto && tls;
-        Rc::new(Self { streams, policy, shares: Cell::new(shares), lines: RefCell::default() })
+        let (allowed, lines) = (Cell::new(u32::MAX), RefCell::default());
+        Rc::new(Self { streams, allowed, policy, shares: Cell::new(shares), lines })
     }
 
     /// A place on a connection that has room, or on one that is yet to be made; none where HTTP/1.1 is spoken.
@@ -64,8 +69,7 @@ impl Pool {
         }
         let mut lines = self.lines.borrow_mut();
         lines.retain(|line| line.carries.get() > 0 || line.is_usable(self.policy));
-        let line =
-            lines.iter().find(|line| line.is_usable(self.policy) && line.carries.get() < line.room(self.streams));
+        let line = lines.iter().find(|line| line.is_usable(self.policy) && line.carries.get() < self.room(line));
         let line = line.cloned().unwrap_or_else(|| {
             let line = Rc::new(Line::new());
             lines.push(Rc::clone(&line));
@@ -73,6 +77,16 @@ impl Pool {
         });
         line.carries.set(line.carries.get() + 1);
         Some(Lease { pool: Rc::clone(self), line })
+    }
+
+    /// How many streams a line carries, at most; until its server has said what it allows, as many as others of it do.
+    fn room(&self, line: &Line) -> u32 {
+        let made = line.made.get().and_then(Option::as_ref).filter(|made| made.is_settled());
+        if let Some(made) = made {
+            // A server that allows none at the moment may allow one later.
+            self.allowed.set(u32::try_from(made.streams_max()).unwrap_or(u32::MAX).max(1));
+        }
+        self.streams.min(self.allowed.get())
     }
 }
 
@@ -87,21 +101,17 @@ impl Line {
         let stands = self.made.get().is_none_or(|made| made.as_ref().is_some_and(Http2::is_open));
         stands && !self.retired.get() && policy.allows(begun)
     }
-
-    fn room(&self, streams: u32) -> u32 {
-        let allowed = self.made.get().and_then(|made| made.as_ref()).map_or(usize::MAX, Http2::streams_max);
-        // A server that allows none at the moment may allow one later.
-        streams.min(u32::try_from(allowed).unwrap_or(u32::MAX)).max(1)
-    }
 }
 
 impl Lease {
     /// The connection, made by `make` unless that has been done; then the others wait for whoever makes it, and when
-    /// that fails the next one tries.
+    /// that fails the next one tries. Whoever waited looks again whether there is room: only now it is known what the
+    /// server allows.
     pub(super) async fn connect<E>(&self, make: impl Future<Output = Result<Connection, E>>) -> Result<Leased, E> {
-        let mut own = None;
+        let (mut own, mut mine) = (None, false);
         let made = self.line.made.get_or_try_init(|| async {
             let connection = make.await?;
+            mine = true;
             if connection.version() == Version::Http2 {
                 return Ok(connection.into_http2());
             }
@@ -109,9 +119,19 @@ impl Lease {
             own = Some(connection);
             Ok(None)
         });
-        let made = made.await?.clone();
+        let Some(mut wire) = made.await?.clone() else { return Ok(own.map_or(Leased::Nowhere, Leased::Own)) };
+        if !mine {
+            wire.settled().await;
+            if self.line.carries.get() > self.pool.room(&self.line) {
+                return Ok(Leased::Nowhere);
+            }
+            if wire.ready().await.is_err() || !wire.is_open() {
+                self.retire();
+                return Ok(Leased::Nowhere);
+            }
+        }
         self.line.served.set(self.line.served.get() + 1);
-        Ok(made.map_or(Leased::Own(own), Leased::Shared))
+        Ok(Leased::Shared(wire))
     }
 
     /// Invocations that had begun on the connection before this one.

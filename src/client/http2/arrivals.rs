@@ -2,6 +2,9 @@
 //! matter when the codec or the stream gets to it.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use tokio::sync::Notify;
 
 use super::frames::{Mark, Walker};
 use crate::client::io::Read;
@@ -11,7 +14,8 @@ use crate::client::io::Read;
 pub struct Completed {
     /// The read that completed it; `earliest_ns` is that of the read in which it began.
     pub read: Read,
-    /// Bytes of another stream came behind it in the same read, so that the kernel's stamp is theirs.
+    /// Something else came behind it in the same read, so that the kernel's stamp is of that: a frame that is not its
+    /// stream's, or of which only a part came.
     pub followed: bool,
 }
 
@@ -24,6 +28,12 @@ pub(super) struct Arrivals {
     in_read: (u64, Vec<u32>),
     /// When the first byte of the frame under way can have come at the earliest.
     began_ns: u64,
+    /// The server has said what it allows.
+    settled: bool,
+    /// The server takes no more streams.
+    going_away: bool,
+    /// Woken when there may be room for another stream, or never will be.
+    changed: Rc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +54,27 @@ impl Arrivals {
     /// Forgets a stream, and whatever still comes of it.
     pub(super) fn close(&mut self, stream: u32) {
         self.streams.remove(&stream);
+        self.changed.notify_waiters();
+    }
+
+    /// How many streams are watched over.
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Whether the server has said what it allows.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether the server takes no more streams.
+    pub(super) fn is_going_away(&self) -> bool {
+        self.going_away
+    }
+
+    /// Who is told of changes in all that.
+    pub(super) fn changed(&self) -> Rc<Notify> {
+        Rc::clone(&self.changed)
     }
 
     /// Notes bytes of the connection, and the read that brought them.
@@ -52,13 +83,21 @@ impl Arrivals {
             self.in_read.0 = read.number;
             self.in_read.1.clear();
         }
-        let Self { walker, streams, in_read: (_, completed), began_ns } = self;
+        let Self { walker, streams, in_read: (_, completed), began_ns, settled, going_away, changed } = self;
         walker.feed(bytes, |mark| match mark {
-            Mark::DataBegins(stream) => {
+            Mark::Begins(stream) => {
                 *began_ns = read.earliest_ns;
                 for other in completed.iter().filter(|other| **other != stream) {
                     streams.get_mut(other).into_iter().for_each(|other| other.is_followed(read.number));
                 }
+            }
+            Mark::Settings => {
+                *settled = true;
+                changed.notify_waiters();
+            }
+            Mark::GoAway => {
+                *going_away = true;
+                changed.notify_waiters();
             }
             Mark::DataEnds(id, bytes) => {
                 let Some(stream) = streams.get_mut(&id) else { return };
@@ -77,6 +116,16 @@ impl Arrivals {
                 });
             }
         });
+        if walker.is_inside() {
+            for stream in completed.iter() {
+                streams.get_mut(stream).into_iter().for_each(|stream| stream.is_followed(read.number));
+            }
+        }
+    }
+
+    /// The number of the last read.
+    pub(super) fn last_read(&self) -> u64 {
+        self.in_read.0
     }
 
     /// The read that completed the answer's headers.
@@ -148,5 +197,34 @@ mod tests {
         arrivals.close(1);
         arrivals.read(&data(1, "late"), read(3));
         assert!(arrivals.streams.is_empty());
+    }
+
+    #[test]
+    fn whatever_begins_behind_a_frame_in_its_read_moves_the_reads_stamp() {
+        let (ping, update, long) = (frame(6, 0, 0, &[0; 8]), frame(8, 0, 3, &[0; 4]), data(1, "bbbb"));
+        let headers = frame(1, 4, 3, b"h");
+        for (behind, followed) in [
+            (&ping[..], true),
+            (&update, true),
+            (&headers, true),
+            (&long[..3], true),
+            (&long[..11], true),
+            (&long, false),
+        ] {
+            let mut arrivals = Arrivals::default();
+            arrivals.open(1);
+            arrivals.read(&[&data(1, "a"), behind].concat(), read(1));
+            assert_eq!(arrivals.take(1, 1).map(|completed| completed.followed), Some(followed), "{behind:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_frame_that_came_before_follows_nothing() {
+        let mut arrivals = Arrivals::default();
+        arrivals.open(1);
+        let next = data(1, "bbbb");
+        arrivals.read(&next[..5], read(1));
+        arrivals.read(&next[5..], read(2));
+        assert_eq!(arrivals.take(1, 4).map(|completed| completed.followed), Some(false));
     }
 }

@@ -4,19 +4,26 @@
 const HEAD_BYTES: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const GO_AWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 
 /// What was passed on the way through the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// A DATA frame of this stream begins.
-    DataBegins(u32),
+    /// A frame of this stream begins; 0 is the connection itself.
+    Begins(u32),
     /// A DATA frame of this stream has ended, with so many bytes of the body.
     DataEnds(u32, u64),
     /// The headers of this stream have ended.
     HeadersEnd(u32),
+    /// The server's settings have come.
+    Settings,
+    /// The server takes no more streams.
+    GoAway,
 }
 
 /// Walks over the frames of one connection, however they are cut.
@@ -65,9 +72,12 @@ impl Walker {
         self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         self.body_bytes = self.left as u64;
         self.padding_next = kind == DATA && flags & PADDED != 0 && self.left > 0;
-        if kind == DATA {
-            tell(Mark::DataBegins(self.stream()));
-        }
+        tell(Mark::Begins(self.stream()));
+    }
+
+    /// Whether a frame has begun that has not ended.
+    pub(super) fn is_inside(&self) -> bool {
+        self.head_bytes > 0
     }
 
     fn end(&mut self, tell: &mut impl FnMut(Mark)) {
@@ -75,6 +85,8 @@ impl Walker {
         match (self.head[3], self.head[4]) {
             (DATA, _) => tell(Mark::DataEnds(self.stream(), self.body_bytes)),
             (HEADERS | CONTINUATION, flags) if flags & END_HEADERS != 0 => tell(Mark::HeadersEnd(self.stream())),
+            (SETTINGS, flags) if flags & ACK == 0 => tell(Mark::Settings),
+            (GO_AWAY, _) => tell(Mark::GoAway),
             _ => {}
         }
     }
@@ -116,19 +128,29 @@ pub(super) mod tests {
             frame(DATA, PADDED, 0x8000_0003, b"\x02abc\0\0"),
             frame(8, 0, 1, &[0; 4]),
             frame(DATA, 1, 1, b""),
+            frame(SETTINGS, ACK, 0, b""),
+            frame(GO_AWAY, 0, 0, &[0; 8]),
         ]
         .concat();
         let marks = walk([&bytes[..]]);
         assert_eq!(
             marks,
             [
+                Mark::Begins(0),
+                Mark::Settings,
+                Mark::Begins(1),
+                Mark::Begins(1),
                 Mark::HeadersEnd(1),
-                Mark::DataBegins(1),
+                Mark::Begins(1),
                 Mark::DataEnds(1, 10),
-                Mark::DataBegins(3),
+                Mark::Begins(3),
                 Mark::DataEnds(3, 3),
-                Mark::DataBegins(1),
+                Mark::Begins(1),
+                Mark::Begins(1),
                 Mark::DataEnds(1, 0),
+                Mark::Begins(0),
+                Mark::Begins(0),
+                Mark::GoAway,
             ]
         );
         assert_eq!(walk(bytes.chunks(1)), marks);

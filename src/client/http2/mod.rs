@@ -19,6 +19,7 @@ use h2::RecvStream;
 use h2::client::SendRequest;
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::{Request, Response};
+use tokio::sync::Notify;
 
 use arrivals::Arrivals;
 pub use arrivals::Completed;
@@ -41,6 +42,8 @@ pub struct Http2 {
 
 struct Shared {
     arrivals: Rc<RefCell<Arrivals>>,
+    /// Woken when there may be room for another stream, or never will be.
+    changed: Rc<Notify>,
     /// The machinery has ended, with this failure if it had one.
     ended: Cell<bool>,
     failure: RefCell<Option<Rc<h2::Error>>>,
@@ -96,7 +99,8 @@ impl Http2 {
             .handshake(watched)
             .await
             .map_err(Rc::new)?;
-        let shared = Rc::new(Shared { arrivals, ended: Cell::new(false), failure: RefCell::default() });
+        let changed = arrivals.borrow().changed();
+        let shared = Rc::new(Shared { arrivals, changed, ended: Cell::new(false), failure: RefCell::default() });
         let told = Rc::downgrade(&shared);
         tokio::task::spawn_local(async move {
             let ended = machine.await;
@@ -104,28 +108,56 @@ impl Http2 {
             if let Some(shared) = told.upgrade() {
                 shared.failure.replace(ended.err().map(Rc::new));
                 shared.ended.set(true);
+                shared.changed.notify_waiters();
             }
         });
         Ok(Self { sender, shared })
     }
 
-    /// Whether it stands, as far as is known.
+    /// Whether it takes new streams, as far as is known.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.shared.ended.get()
+        !self.shared.ended.get() && !self.shared.arrivals.borrow().is_going_away()
     }
 
-    /// How many streams the server allows at a time.
+    /// How many streams the server allows at a time; any number before it has said so.
     #[must_use]
     pub fn streams_max(&self) -> usize {
         self.sender.current_max_send_streams()
     }
 
+    /// The number of the last read of the connection.
+    pub(super) fn last_read(&self) -> u64 {
+        self.shared.arrivals.borrow().last_read()
+    }
+
+    /// Whether the server has said how many streams it allows.
+    pub(super) fn is_settled(&self) -> bool {
+        self.shared.arrivals.borrow().is_settled()
+    }
+
+    /// Waits until it has, or takes none.
+    pub(super) async fn settled(&self) {
+        self.until(|| self.is_settled()).await;
+    }
+
+    /// Waits until this holds, or no new stream is taken.
+    async fn until(&self, holds: impl Fn() -> bool) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if holds() || !self.is_open() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits until the server allows one more stream.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection broke, or the server takes no more streams.
     pub async fn ready(&mut self) -> Result<(), Rc<h2::Error>> {
+        self.until(|| self.shared.arrivals.borrow().open_streams() < self.streams_max()).await;
         let ready = poll_fn(|cx| self.sender.poll_ready(cx)).await;
         ready.map_err(|error| self.told(error))
     }

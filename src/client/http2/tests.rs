@@ -244,3 +244,145 @@ async fn join_all<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     .await;
     all.into_iter().filter_map(|(_, done)| done).collect()
 }
+
+/// One server after another, as connections are made: it says so many milliseconds later that it allows so many streams,
+/// and answers each at once, to its end.
+async fn serve_few(load: &Load, later_ms: u64, streams: u32, counts: &RefCell<Vec<Rc<Cell<usize>>>>) {
+    loop {
+        for io in load.connections() {
+            let count = Rc::new(Cell::new(0));
+            counts.borrow_mut().push(Rc::clone(&count));
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_millis(later_ms)).await;
+                let handshake = h2::server::Builder::new().max_concurrent_streams(streams).handshake(io).await;
+                let mut connection = handshake.expect("the client speaks HTTP/2");
+                while let Some(Ok((_, mut answer))) = connection.accept().await {
+                    count.set(count.get() + 1);
+                    tokio::task::spawn_local(async move {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        let head = Response::builder().header("content-type", "text/event-stream").body(());
+                        let body = answer.send_response(head.expect("a head"), false);
+                        let _ = body.expect("the client listens").send_data(finish(), true);
+                    });
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn no_connection_gets_more_streams_than_its_server_allows() {
+    in_virtual_time(async {
+        let load = Load::new("target.streams = 8");
+        let counts = RefCell::new(Vec::new());
+        let run = async {
+            let mut sent_ms = Vec::new();
+            for (record, _) in join_all((0..6).map(|index| load.invoke(index))).await {
+                assert_eq!(record.outcome, Outcome::Completed, "{:?}", record.detail);
+                sent_ms.push(record.stamps.sent_ns.expect("it was sent") / NS_PER_MS);
+            }
+            sent_ms.sort_unstable();
+            sent_ms
+        };
+        let sent_ms = tokio::select! {
+            sent_ms = run => sent_ms,
+            () = serve_few(&load, 50, 2, &counts) => unreachable!("it serves for ever"),
+        };
+        let counts: Vec<usize> = counts.borrow().iter().map(|count| count.get()).collect();
+        assert_eq!(counts, [2, 2, 2]);
+        // Whoever makes a connection sends at once; the others when the server has said how many it takes.
+        assert!(sent_ms[0] < 2 && sent_ms[1] >= 50 && sent_ms[3] < 55 && sent_ms[4] >= 100, "{sent_ms:?}");
+    });
+}
+
+/// Answers the first request with its head, then says that it goes away, and ends the body later.
+async fn go_away(io: DuplexStream) {
+    let mut connection = h2::server::handshake(io).await.expect("the client speaks HTTP/2");
+    while let Some(Ok((_, mut answer))) = connection.accept().await {
+        let head = Response::builder().header("content-type", "text/event-stream").body(()).expect("a head");
+        let mut body = answer.send_response(head, false).expect("the client listens");
+        connection.graceful_shutdown();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            body.send_data(finish(), true).expect("the client listens");
+        });
+    }
+}
+
+#[test]
+fn a_connection_whose_server_goes_away_gets_nothing_new() {
+    in_virtual_time(async {
+        let load = Load::new("target.streams = 8");
+        let script = async {
+            let mut made = 0;
+            loop {
+                for io in load.connections() {
+                    made += 1;
+                    tokio::task::spawn_local(go_away(io));
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if load.clock.now() > 80 * NS_PER_MS {
+                    return made;
+                }
+            }
+        };
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            load.invoke(1).await
+        };
+        let ((first, _), (second, _), made) = tokio::join!(load.invoke(0), later, script);
+        assert_eq!((first.outcome, second.outcome), (Outcome::Completed, Outcome::Completed), "{:?}", second.detail);
+        assert_eq!(made, 2, "the second one has a connection of its own while the first one goes on");
+    });
+}
+
+/// Answers one request with a stream that never begins, and the others at once, if at all.
+async fn hold_up_first(io: DuplexStream, others: bool) {
+    let mut connection = h2::server::handshake(io).await.expect("the client speaks HTTP/2");
+    let mut held = None;
+    while let Some(Ok((_, mut answer))) = connection.accept().await {
+        let head = Response::builder().header("content-type", "text/event-stream").body(()).expect("a head");
+        if held.is_none() {
+            held = Some(answer.send_response(head, false).expect("the client listens"));
+        } else if others {
+            let mut body = answer.send_response(head, false).expect("the client listens");
+            body.send_data(finish(), true).expect("the client listens");
+        }
+    }
+}
+
+#[test]
+fn a_slow_stream_leaves_its_connection_to_the_others_unless_nothing_comes_over_it() {
+    for (others, made) in [(true, 1), (false, 2)] {
+        in_virtual_time(async {
+            let load = Load::new("target.streams = 8\nlimits = { headers = \"1s\", first_event = \"1s\" }");
+            let mut connections = 0;
+            let script = async {
+                loop {
+                    for io in load.connections() {
+                        connections += 1;
+                        tokio::task::spawn_local(hold_up_first(io, others));
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let run = async {
+                let meanwhile = async {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    if others {
+                        assert_eq!(load.invoke(1).await.0.outcome, Outcome::Completed);
+                    }
+                };
+                let ((slow, _), ()) = tokio::join!(load.invoke(0), meanwhile);
+                assert!(matches!(slow.outcome, Outcome::TimedOut(_)), "{:?}", slow.outcome);
+                load.invoke(2).await;
+            };
+            tokio::select! {
+                () = run => {}
+                () = script => {}
+            }
+            assert_eq!(connections, made);
+        });
+    }
+}
