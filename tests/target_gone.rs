@@ -74,10 +74,10 @@ fn a_closed_load_stops_after_its_failures_in_a_row_with_a_whole_bundle() {
 
 #[test]
 fn an_open_load_makes_every_start_of_its_plan() {
-    let (code, screen, bundle, _folder) = run(&["-q", "40", "-z", "4s"]);
+    let (code, screen, bundle, _folder) = run(&["-q", "40", "-z", "8s"]);
     assert!(matches!(code, Some(0 | 8)), "{code:?} {screen}");
     let (ledger, rows, run) = ends(&bundle);
-    assert_eq!((rows, ledger["planned"].as_u64(), run["status"].as_str()), (160, Some(160), Some("done")));
+    assert_eq!((rows, ledger["planned"].as_u64(), run["status"].as_str()), (320, Some(320), Some("done")));
     let of = |outcome: &str| ledger["outcomes"][outcome].as_u64().unwrap_or(0);
     assert!(of("completed") > 0 && of("connect_failed") > 0, "{ledger}");
     assert!(screen.contains("the target seems to be gone"), "{screen}");

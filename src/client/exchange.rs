@@ -116,6 +116,8 @@ impl Exchange<'_> {
         let handed_over_ns = clock.now();
         // Provisional, so that the limit on the headers counts from here.
         self.tracker.sent(handed_over_ns);
+        self.timer.no_later_than(self.tracker.deadline().0);
+        (self.watcher)(Seen::Sent);
         let answer = self.within(connection.send(request)).await;
         if let Some(traffic) = connection.traffic() {
             // The request is all that HTTP/1.1 writes, so its last write is the connection's last one.

@@ -44,6 +44,8 @@ pub(super) struct Settings {
 /// What a watcher is shown of an invocation while it runs.
 #[derive(Debug)]
 pub enum Seen<'a> {
+    /// The request is handed over to the connection.
+    Sent,
     /// The answer's head came.
     Head(&'a Response<()>),
     /// Body bytes, as one read or frame brought them.

@@ -55,10 +55,15 @@ stall = "100ms"
 
 /// Runs one invocation against the script, in virtual time; says how many events were seen too.
 fn invoke(script: Vec<Step>) -> (Record, Vec<u64>, usize) {
+    invoke_as(PROFILE, script)
+}
+
+/// The same by another profile.
+fn invoke_as(profile: &str, script: Vec<Step>) -> (Record, Vec<u64>, usize) {
+    let profile = Profile::parse("test.toml", profile, Vec::new()).expect("a valid profile");
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async move {
-        let profile = Profile::parse("test.toml", PROFILE, Vec::new()).expect("a valid profile");
         let (give, take) = mpsc::channel();
         let pipe = move || {
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -181,6 +186,13 @@ fn each_way_to_fail_is_told_apart() {
         assert_eq!(record.outcome, outcome, "{told} {:?}", record.detail);
         assert!(record.detail.is_some(), "{told} says why");
     }
+}
+
+#[test]
+fn a_limit_on_the_headers_that_is_shorter_than_the_one_on_the_connection_is_kept() {
+    let profile = PROFILE.replace("connect = \"1s\"", "connect = \"30s\"");
+    let (record, ..) = invoke_as(&profile, vec![(10_000, String::new())]);
+    assert_eq!((record.outcome, ms(Some(record.duration_ns()))), (Outcome::TimedOut(Phase::Headers), Some(2_000)));
 }
 
 #[test]

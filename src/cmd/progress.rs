@@ -74,7 +74,7 @@ fn counts(live: &Live) -> String {
         "{:>6} {} in flight · {} started · {} completed · {} failed{}",
         Human(live.elapsed_ns / TENTH_NS * TENTH_NS).to_string(),
         live.progress.in_flight,
-        live.progress.started,
+        live.progress.made(),
         ledger.of(Outcome::Completed),
         ledger.failed(),
         if live.draining { " · draining" } else { "" },

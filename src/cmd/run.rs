@@ -303,7 +303,7 @@ fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets, whole: &Bud
         tasks,
         end_ns: ended.end_ns,
         planned: ended.ledger.planned,
-        started: ended.progress.started,
+        started: ended.progress.made(),
         events: ended.progress.events,
         body_bytes: ended.progress.body_bytes,
         in_flight_ns: ended.progress.in_flight_ns,

@@ -50,6 +50,8 @@ pub struct Control {
     next_place_ns: AtomicU64,
     held_until_ns: AtomicU64,
     hold_count: AtomicU64,
+    /// Until when `held_ns` counts.
+    held_counted_ns: AtomicU64,
     held_ns: AtomicU64,
     phase: watch::Sender<(Phase, Option<Spent>)>,
 }
@@ -68,6 +70,7 @@ impl Control {
             next_place_ns: AtomicU64::new(0),
             held_until_ns: AtomicU64::new(0),
             hold_count: AtomicU64::new(0),
+            held_counted_ns: AtomicU64::new(0),
             held_ns: AtomicU64::new(0),
             phase: watch::Sender::new((Phase::Running, None)),
         }
@@ -160,15 +163,20 @@ impl Control {
         before.unwrap_or_else(|unchanged| unchanged).max(due_ns)
     }
 
-    /// The target asked for silence of `pause_ns` from `now_ns` on; heeded when the budget says so.
-    pub fn hold(&self, now_ns: u64, pause_ns: u64) {
+    /// The target asked for silence of `pause_ns` from `now_ns` on; heeded when the budget says so. By the run's plan
+    /// nothing starts from `end_ns` on, held up or not.
+    pub fn hold(&self, now_ns: u64, pause_ns: u64, end_ns: u64) {
         if !self.budget.brake {
             return;
         }
         let until_ns = now_ns.saturating_add(pause_ns);
-        let before_ns = self.held_until_ns.fetch_max(until_ns, Ordering::Relaxed);
+        self.held_until_ns.fetch_max(until_ns, Ordering::Relaxed);
         self.hold_count.fetch_add(1, Ordering::Relaxed);
-        self.held_ns.fetch_add(until_ns.saturating_sub(before_ns.max(now_ns)), Ordering::Relaxed);
+        if self.phase() == Phase::Running {
+            let counted_ns = until_ns.min(end_ns);
+            let before_ns = self.held_counted_ns.fetch_max(counted_ns, Ordering::Relaxed);
+            self.held_ns.fetch_add(counted_ns.saturating_sub(before_ns.max(now_ns)), Ordering::Relaxed);
+        }
     }
 
     /// Until when the target's word holds starts up, in nanoseconds.
@@ -177,10 +185,12 @@ impl Control {
         self.held_until_ns.load(Ordering::Relaxed)
     }
 
-    /// How often and for how long it did.
+    /// How often and for how long it did, in a run whose starts ended at `ended_ns`.
     #[must_use]
-    pub fn holds(&self) -> Holds {
-        Holds { count: self.hold_count.load(Ordering::Relaxed), held_ns: self.held_ns.load(Ordering::Relaxed) }
+    pub fn holds(&self, ended_ns: u64) -> Holds {
+        let over_ns = self.held_counted_ns.load(Ordering::Relaxed).saturating_sub(ended_ns);
+        let held_ns = self.held_ns.load(Ordering::Relaxed).saturating_sub(over_ns);
+        Holds { count: self.hold_count.load(Ordering::Relaxed), held_ns }
     }
 
     /// Moves the run on to `phase`; a run never goes back.
@@ -259,10 +269,22 @@ mod tests {
         let control = control("load.invocations = 9", budget, None);
         let places: Vec<_> = [0, 0, 50, 1_000].map(|ms| control.place_ns(ms * NS_PER_MS) / NS_PER_MS).to_vec();
         assert_eq!(places, [0, 100, 200, 1_000]);
-        control.hold(10, 90);
-        control.hold(50, 90);
-        control.hold(60, 10);
-        assert_eq!((control.held_until_ns(), control.holds()), (140, Holds { count: 3, held_ns: 130 }));
+        control.hold(10, 90, u64::MAX);
+        control.hold(50, 90, u64::MAX);
+        control.hold(60, 10, u64::MAX);
+        assert_eq!((control.held_until_ns(), control.holds(900)), (140, Holds { count: 3, held_ns: 130 }));
+    }
+
+    #[test]
+    fn what_the_target_asks_for_beyond_the_end_of_the_starts_held_nothing_up() {
+        let control = control("load.invocations = 9", Budget { brake: true, ..Budget::default() }, None);
+        control.hold(900, 600, 1_000);
+        assert_eq!((control.held_until_ns(), control.holds(1_000)), (1_500, Holds { count: 1, held_ns: 100 }));
+        assert_eq!(control.holds(950).held_ns, 50, "somebody asked for the end");
+        control.hold(1_700, 100, 1_000);
+        control.advance(Phase::Draining);
+        control.hold(2_000, 100, u64::MAX);
+        assert_eq!((control.held_until_ns(), control.holds(1_000)), (2_100, Holds { count: 3, held_ns: 100 }));
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl Shared {
     pub(super) fn heed(&self, answer: &Response<()>) {
         if answer.status().as_u16() == 429 {
             let (now_ns, origin_unix_ns) = (self.worker.clock.now(), self.worker.clock.wall_unix_ns());
-            self.worker.control.hold(now_ns, retry_after_ns(answer.headers(), origin_unix_ns + now_ns));
+            let pause_ns = retry_after_ns(answer.headers(), origin_unix_ns + now_ns);
+            self.worker.control.hold(now_ns, pause_ns, self.worker.window.end_ns());
         }
     }
 

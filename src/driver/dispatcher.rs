@@ -329,7 +329,7 @@ impl<'a> Dispatcher<'a> {
             spent: self.control.spent(),
             windows: self.objectives.iter().filter_map(|objective| self.windows.answer(objective)).collect(),
             aborted: self.aborted,
-            holds: self.control.holds(),
+            holds: self.control.holds(self.stopped_ns.unwrap_or(end_ns).min(end_ns)),
             tasks_left: self.tasks_left,
             tasks_unnamed: self.tasks_unnamed,
             worker_cpu: self.latest.values().map(share).collect(),

@@ -22,6 +22,8 @@ pub(super) struct InFlight<'a> {
     body_bytes: u64,
     /// The latest event: only what follows shows whether it was the last of its read.
     held: Option<Arrival>,
+    /// The request was handed over.
+    sent: bool,
     recorded: bool,
     ended: bool,
 }
@@ -43,6 +45,7 @@ impl<'a> InFlight<'a> {
             events: 0,
             body_bytes: 0,
             held: None,
+            sent: false,
             recorded: false,
             ended: false,
         }
@@ -51,6 +54,7 @@ impl<'a> InFlight<'a> {
     /// Takes in what is seen of it.
     pub(super) fn see(&mut self, seen: &Seen<'_>) {
         match seen {
+            Seen::Sent => self.sent = true,
             Seen::Bytes(_, data) => {
                 self.body_bytes += data.len() as u64;
                 self.shared.count(|progress| progress.body_bytes += data.len() as u64);
@@ -97,7 +101,7 @@ impl<'a> InFlight<'a> {
         self.shared.count(|progress| {
             progress.in_flight -= 1;
             progress.in_flight_ns += if was_made { taken_ns } else { 0 };
-            progress.started -= u64::from(!was_made);
+            progress.unmade += u64::from(!was_made);
         });
         self.ended = true;
     }
@@ -150,7 +154,9 @@ impl Drop for InFlight<'_> {
         }
         let record = self.remains();
         self.close(&record, &[]);
-        self.shared.send(Message::Left(record.task_id.clone()));
+        if self.sent {
+            self.shared.send(Message::Left(record.task_id.clone()));
+        }
         self.shared.send(Message::Finished(Box::new(record)));
     }
 }

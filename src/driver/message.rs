@@ -12,6 +12,8 @@ use crate::stats::Histogram;
 pub struct Progress {
     /// Invocations taken up.
     pub started: u64,
+    /// Of those, the ones that could not be made after all, and so were never started.
+    pub unmade: u64,
     /// Of those, the ones that go on.
     pub in_flight: u64,
     /// Events seen.
@@ -31,10 +33,17 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Invocations that were started.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.started - self.unmade
+    }
+
     /// What several workers come to together.
     pub fn sum<'p>(all: impl Iterator<Item = &'p Self>) -> Self {
         all.fold(Self::default(), |sum, one| Self {
             started: sum.started + one.started,
+            unmade: sum.unmade + one.unmade,
             in_flight: sum.in_flight + one.in_flight,
             events: sum.events + one.events,
             user_stamped: sum.user_stamped + one.user_stamped,

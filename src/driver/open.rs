@@ -56,7 +56,7 @@ impl Shared {
             if !see_off(&mut open, self.wait_for(intended_ns, &mut in_a_row)).await {
                 break;
             }
-            match self.entry(overflow).await {
+            match see_off(&mut open, self.entry(overflow)).await {
                 Entry::Made(place, admitted_ns) => {
                     let first = First::At { intended_ns, admitted_ns };
                     open.spawn_local(Rc::clone(&self).visit(conversation, first, place));

@@ -145,6 +145,16 @@ mod tests {
     }
 
     #[test]
+    fn a_second_in_which_more_starts_prove_unmade_than_are_taken_up_has_its_own_count() {
+        let mut seconds = Seconds::new(1);
+        let unmade = Progress { unmade: 3, ..progress(5, 2) };
+        seconds.report(0, 0, progress(5, 5), Parts::default());
+        seconds.report(1, 0, unmade, Parts::default());
+        let rows: Vec<_> = std::iter::from_fn(|| seconds.close()).map(|closed| closed.interval.started).collect();
+        assert_eq!((rows, unmade.made()), (vec![5, 0], 2));
+    }
+
+    #[test]
     fn at_the_end_nothing_is_left() {
         let mut seconds = Seconds::new(1);
         seconds.report(3, 0, progress(1, 1), Parts::default());

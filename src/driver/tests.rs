@@ -71,7 +71,7 @@ fn harness(ended: &Ended) -> Harness {
     Harness {
         end_ns: ended.end_ns,
         planned: ended.ledger.planned,
-        started: ended.progress.started,
+        started: ended.progress.made(),
         events: ended.progress.events,
         body_bytes: ended.progress.body_bytes,
         in_flight_ns: ended.progress.in_flight_ns,
@@ -849,7 +849,7 @@ fn a_start_for_which_no_port_was_left_says_nothing_of_the_target() {
     let run = simulate_with(profile, 1, &[], 18);
     let ledger = &run.ended.ledger;
     assert_eq!((ledger.of(Outcome::Completed), ledger.of(Outcome::NotStarted), ledger.planned), (18, 2, 20));
-    assert_eq!((run.ended.progress.started, run.ended.progress.in_flight), (18, 0));
+    assert_eq!((run.ended.progress.made(), run.ended.progress.in_flight), (18, 0));
     let row = &run.rows.iter().find(|row| row.plan_index == 19).expect("a row for each");
     assert_eq!((row.stamps.started_ns, row.stamps.intended_ns), (None, 190 * NS_PER_MS));
     let certificate = &run.readback.certificate;

@@ -44,7 +44,7 @@ fn in_closed_load_what_it_had_in_flight_is_cut_and_the_others_drain() {
     // The other worker's slots went on to the end of what they had begun, and nobody took up anything more.
     assert_eq!(
         outcomes(&run, Outcome::Completed).len() + cut.len(),
-        usize::try_from(ended.progress.started).unwrap_or(0)
+        usize::try_from(ended.progress.made()).unwrap_or(0)
     );
     assert!(run.rows.iter().all(|row| row.stamps.started_ns <= Some(680 * NS_PER_MS)));
     assert_eq!(run.row(39).detail.as_deref(), Some("the run ended first"));
@@ -58,6 +58,7 @@ fn in_open_load_its_share_of_the_plan_is_owed() {
     assert_eq!((run.ended.lost_workers, run.rows.len()), (1, 30));
     // The fifteenth start is at 1.4 s and kills its worker with what that had begun in the 340 ms before: 1.1 s.
     assert_eq!(outcomes(&run, Outcome::Cut), [11, 14]);
+    assert_eq!(run.ended.tasks_left, 1, "the request of the fifteenth never went out");
     assert_eq!(outcomes(&run, Outcome::Completed), (0..14).filter(|index| *index != 11).collect::<Vec<_>>());
     assert_eq!(outcomes(&run, Outcome::NotStarted), (15..30).collect::<Vec<_>>());
     assert!(run.ended.end_ns < 2 * SECOND, "it ended when the others had drained");

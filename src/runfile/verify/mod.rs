@@ -21,6 +21,7 @@ use super::files::Files;
 use super::intervals::Interval;
 use super::readback::{Error, sum_up};
 use super::{Run, hlog, intervals, invocations};
+use crate::metrics::certificate::NO_SOCKET;
 use crate::metrics::{Metric, Outcome, Record, Series};
 use crate::stats::{Histogram, Observation, histogram};
 use crate::units::NS_PER_S;
@@ -80,6 +81,8 @@ type OfGaps = (String, String, bool);
 struct Rows {
     recorded: BTreeMap<Tag, Histogram>,
     counted: BTreeMap<Tag, u64>,
+    /// Those that a worker took up, whether or not they could be made.
+    taken_up: u64,
     started: u64,
     completed: u64,
     events: u64,
@@ -88,6 +91,8 @@ struct Rows {
 
 impl Rows {
     fn take(&mut self, record: &Record) {
+        let no_socket = record.detail.as_deref().is_some_and(|why| why.starts_with(NO_SOCKET));
+        self.taken_up += u64::from(record.outcome.was_started() || no_socket);
         self.started += u64::from(record.outcome.was_started());
         self.completed += u64::from(record.outcome.is_completed());
         self.events += record.counts.events;
@@ -247,7 +252,7 @@ fn seconds(text: impl Read, log: &Log, rows: &Rows) -> Result<Vec<Difference>, E
     }
     found.extend(Difference::between(format!("{INTERVALS} last row"), cut_off(ended.truncated), cut_off(false)));
     let sums = [
-        ("started", sums.started, rows.started),
+        ("started", sums.started, rows.taken_up),
         ("finished", sums.finished, rows.started),
         ("completed", sums.completed, rows.completed),
         ("events", sums.events, rows.events),
