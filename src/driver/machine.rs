@@ -2,14 +2,21 @@
 //!
 //! Where a system does not tell, the figure is absent or 0, never a guess.
 
+use std::fs::File;
+
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::close;
 use thiserror::Error;
 
 /// Descriptors that a run needs beside its connections: files, standard streams, the calls that are not measured.
 const RESERVE: u64 = 64;
 /// Descriptors that a worker needs beside its connections: epoll, timers, signals, the stamps.
 const RESERVE_OF_WORKER: u64 = 8;
+
+/// Descriptors for which room is made in advance at most; each takes 8 bytes of the kernel.
+const TABLE_MAX: u64 = 1 << 17;
 
 /// Too few descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -38,7 +45,8 @@ pub struct CpuTicks {
     pub steal: u64,
 }
 
-/// Raises the soft limit on open files so that so many connections can be held, each with `each` descriptors.
+/// Raises the soft limit on open files so that so many connections can be held, each with `each` descriptors, and has the
+/// system make room for them now.
 ///
 /// # Errors
 /// The hard limit is too low.
@@ -53,7 +61,21 @@ pub fn make_room(connections: u64, each: u64, workers: u32) -> Result<(), TooFew
         // Allowed up to the hard limit; where a system refuses all the same, connecting will say so, start by start.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+    grow_table(needed.min(TABLE_MAX));
     Ok(())
+}
+
+/// Has the kernel's table of this process's descriptors hold so many. It doubles when it is full, and in a process of
+/// several threads Linux has whoever opens that descriptor wait until every core has passed by (`expand_fdtable`): ten
+/// milliseconds and more, in which a worker would do nothing, at the 256th, the 512th, the 1,024th connection. It never
+/// shrinks.
+fn grow_table(descriptors: u64) {
+    let Ok(highest) = i32::try_from(descriptors.saturating_sub(1)) else { return };
+    let Ok(any) = File::open("/dev/null") else { return };
+    // Where that is refused the table grows as it always does.
+    if let Ok(copy) = fcntl(&any, FcntlArg::F_DUPFD_CLOEXEC(highest)) {
+        let _ = close(copy);
+    }
 }
 
 /// How many connections, each with `each` descriptors, the machine can hold at most.
@@ -126,6 +148,15 @@ mod tests {
         assert_eq!(now.since(then), Some(CpuShares { busy: 0.5, stolen: 0.1 }));
         assert_eq!(then.since(then), None);
         assert_eq!(parse_ticks(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_connection_of_a_run_waits_until_the_table_of_descriptors_has_grown() {
+        make_room(700, 1, 1).expect("the hard limit is higher");
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("Linux says it");
+        assert!(size.trim().parse::<u64>().expect("a number") >= 700 + reserve(1), "{size}");
     }
 
     #[test]
