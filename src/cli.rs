@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::calibrate::{Load, Transport};
+use crate::calibrate::{self, Load, Transport};
 use crate::profile::script::FaultKind;
 use crate::units;
 
@@ -168,8 +168,8 @@ pub struct CalibrateArgs {
     /// plain, tls or h2 (over TLS); once for each. All three when absent.
     #[arg(long = "transport", value_name = "TRANSPORT")]
     pub transports: Vec<Transport>,
-    /// How long all streams of a load stand together [default: 3s, or 1s with --quick].
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration_ns)]
+    /// How long all streams of a load stand together, at most 1h [default: 3s, or 1s with --quick].
+    #[arg(long, value_name = "DURATION", value_parser = calibrate::parse_duration_ns)]
     pub duration: Option<u64>,
     /// Run each load so often, and take each figure's median.
     #[arg(long, value_name = "N", default_value = "1")]

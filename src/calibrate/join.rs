@@ -9,8 +9,8 @@ use crate::metrics::certificate::ArrivalClock;
 pub struct Truth {
     /// When it was handed to the socket: just before the write.
     pub handed_ns: u64,
-    /// When the write had ended.
-    pub written_ns: u64,
+    /// When the write had ended; none where nobody knows, as over HTTP/2.
+    pub written_ns: Option<u64>,
     /// What it is.
     pub kind: Kind,
 }
@@ -112,7 +112,7 @@ impl Join {
             stream.taken.resize(at + 1, false);
         }
         stream.truth[at] = Some(truth);
-        self.joined.writes_ns.push(difference(truth.written_ns, truth.handed_ns));
+        self.joined.writes_ns.extend(truth.written_ns.map(|at_ns| difference(at_ns, truth.handed_ns)));
     }
 
     /// One event that was reported; those of a stream come in their order.
@@ -167,15 +167,17 @@ impl Join {
         let error_ns = difference(reported.arrival_ns, truth.handed_ns);
         let slack_ns = self.mapping_error_ns;
         let too_early = reported.arrival_ns.saturating_add(slack_ns) < truth.handed_ns;
+        // Nothing lies outside of a write whose end nobody knows.
+        let outside = |since_ns: u64| {
+            truth.written_ns.is_some_and(|at_ns| too_early || since_ns > at_ns.saturating_add(slack_ns))
+        };
         let joined = &mut self.joined;
         if is_last {
-            let too_late = reported.arrival_ns > truth.written_ns.saturating_add(slack_ns);
             joined.errors.last_ns.push(error_ns);
-            joined.last_outside += u64::from(self.clock == ArrivalClock::Kernel && (too_early || too_late));
+            joined.last_outside += u64::from(self.clock == ArrivalClock::Kernel && outside(reported.arrival_ns));
         } else {
-            let too_late = reported.earliest_ns > truth.written_ns.saturating_add(slack_ns);
             joined.errors.others_ns.push(error_ns);
-            joined.others_outside += u64::from(too_early || too_late);
+            joined.others_outside += u64::from(outside(reported.earliest_ns));
         }
     }
 }
@@ -192,7 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn truth(handed_ns: u64, kind: Kind) -> Truth {
-        Truth { handed_ns, written_ns: handed_ns + 10, kind }
+        Truth { handed_ns, written_ns: Some(handed_ns + 10), kind }
     }
 
     fn reported(arrival_ns: u64, read: u64) -> Reported {
@@ -241,6 +243,19 @@ mod tests {
         assert_eq!((joined.without_truth, joined.unreported), (3, 1));
     }
 
+    #[test]
+    fn nothing_lies_outside_of_a_write_whose_end_is_unknown() {
+        let mut join = Join::new(ArrivalClock::Kernel, 0);
+        let queued = |handed_ns| Truth { written_ns: None, ..truth(handed_ns, Kind::Chunk) };
+        [1_000, 1_100, 1_200].into_iter().zip(0..).for_each(|(at_ns, index)| join.sent(0, index, queued(at_ns)));
+        // Long after its end, were it known; shared with a later one; before it was handed over.
+        let reports = [reported(1_090, 1), reported(1_150, 2), reported(1_150, 2)];
+        reports.into_iter().zip(0..).for_each(|(report, index)| join.reported(0, index, report));
+        let joined = join.finish();
+        assert_eq!((joined.errors.last_ns, joined.errors.others_ns), (vec![90, -50], vec![50]));
+        assert_eq!((joined.last_outside, joined.others_outside, joined.writes_ns), (0, 0, Vec::new()));
+    }
+
     /// The same, from whole lists and with nothing kept between events.
     fn naive(sent: &[Vec<Truth>], seen: &[Vec<Reported>]) -> (Vec<i64>, Vec<i64>, u64) {
         let (mut last, mut others, mut outside) = (Vec::new(), Vec::new(), 0);
@@ -252,7 +267,10 @@ mod tests {
                 let followers = &reports[at + 1..];
                 if followers.iter().any(|other| other.read == report.read) {
                     others.push(error);
-                    outside += u64::from(report.arrival_ns < truth.handed_ns || report.earliest_ns > truth.written_ns);
+                    outside += u64::from(
+                        report.arrival_ns < truth.handed_ns
+                            || truth.written_ns.is_some_and(|at_ns| report.earliest_ns > at_ns),
+                    );
                 } else {
                     last.push(error);
                 }

@@ -19,9 +19,22 @@ pub struct Load {
 /// A text that is no load.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "{0:?} is not a load: write streams and gap, such as 1000x20ms; at least one stream, and a gap from 1ms to 10s"
+    "{0:?} is not a load: write streams and gap, such as 1000x20ms; from 1 to {STREAMS_MAX} streams, and a gap from 1ms to 10s"
 )]
 pub struct NotALoad(String);
+
+/// A text that is no time for all streams to stand.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotADuration {
+    /// It is no duration at all.
+    #[error(transparent)]
+    Unreadable(#[from] units::Error),
+    /// It is too long.
+    #[error(
+        "{0:?} is too long: all streams of a load stand for at most 1h, since every event is kept until it is joined"
+    )]
+    TooLong(String),
+}
 
 /// How the streams are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +51,21 @@ pub enum Transport {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not a transport: write plain, tls or h2")]
 pub struct NotATransport(String);
+
+/// The most streams of a load: each takes a port, and all go from one address to one other, which 65,535 can at most.
+const STREAMS_MAX: u32 = 50_000;
+
+/// The longest that all streams stand together, in nanoseconds.
+const DURATION_NS_MAX: u64 = 3_600 * NS_PER_S;
+
+/// Reads how long all streams of a load stand together, in nanoseconds.
+///
+/// # Errors
+/// It is no duration, or too long.
+pub fn parse_duration_ns(text: &str) -> Result<u64, NotADuration> {
+    let duration_ns = units::parse_duration_ns(text)?;
+    if duration_ns > DURATION_NS_MAX { Err(NotADuration::TooLong(text.to_owned())) } else { Ok(duration_ns) }
+}
 
 /// The shortest and the longest gap, in nanoseconds.
 const GAPS_NS: std::ops::RangeInclusive<u64> = 1_000_000..=10 * NS_PER_S;
@@ -62,7 +90,8 @@ impl FromStr for Load {
     fn from_str(text: &str) -> Result<Self, NotALoad> {
         let refuse = || NotALoad(text.to_owned());
         let (streams, gap) = text.split_once(['x', '×']).ok_or_else(refuse)?;
-        let streams = streams.trim().parse().ok().filter(|streams| *streams > 0).ok_or_else(refuse)?;
+        let streams =
+            streams.trim().parse().ok().filter(|streams| (1..=STREAMS_MAX).contains(streams)).ok_or_else(refuse)?;
         let gap_ns = units::parse_duration_ns(gap).ok().filter(|ns| GAPS_NS.contains(ns)).ok_or_else(refuse)?;
         Ok(Self { streams, gap_ns })
     }
@@ -123,18 +152,23 @@ mod tests {
 
     #[test]
     fn what_is_no_load_and_no_transport_is_told_with_the_form() {
-        let told: Vec<_> = ["", "20ms", "0x20ms", "10x20", "10x10us", "10x1m"]
+        let told: Vec<_> = ["", "20ms", "0x20ms", "50001x20ms", "10x20", "10x10us", "10x1m"]
             .map(|text| text.parse::<Load>().expect_err(text).to_string())
             .into_iter()
+            .chain(["4", "61m", "300000h"].map(|text| parse_duration_ns(text).expect_err(text).to_string()))
             .chain(["http3".parse::<Transport>().expect_err("http3").to_string()])
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        "" is not a load: write streams and gap, such as 1000x20ms; at least one stream, and a gap from 1ms to 10s
-        "20ms" is not a load: write streams and gap, such as 1000x20ms; at least one stream, and a gap from 1ms to 10s
-        "0x20ms" is not a load: write streams and gap, such as 1000x20ms; at least one stream, and a gap from 1ms to 10s
-        "10x20" is not a load: write streams and gap, such as 1000x20ms; at least one stream, and a gap from 1ms to 10s
-        "10x10us" is not a load: write streams and gap, such as 1000x20ms; at least one stream, and a gap from 1ms to 10s
-        "10x1m" is not a load: write streams and gap, such as 1000x20ms; at least one stream, and a gap from 1ms to 10s
+        "" is not a load: write streams and gap, such as 1000x20ms; from 1 to 50000 streams, and a gap from 1ms to 10s
+        "20ms" is not a load: write streams and gap, such as 1000x20ms; from 1 to 50000 streams, and a gap from 1ms to 10s
+        "0x20ms" is not a load: write streams and gap, such as 1000x20ms; from 1 to 50000 streams, and a gap from 1ms to 10s
+        "50001x20ms" is not a load: write streams and gap, such as 1000x20ms; from 1 to 50000 streams, and a gap from 1ms to 10s
+        "10x20" is not a load: write streams and gap, such as 1000x20ms; from 1 to 50000 streams, and a gap from 1ms to 10s
+        "10x10us" is not a load: write streams and gap, such as 1000x20ms; from 1 to 50000 streams, and a gap from 1ms to 10s
+        "10x1m" is not a load: write streams and gap, such as 1000x20ms; from 1 to 50000 streams, and a gap from 1ms to 10s
+        "4" is not a duration: write a number with its unit, such as 250ms, 10s or 1m30s
+        "61m" is too long: all streams of a load stand for at most 1h, since every event is kept until it is joined
+        "300000h" is too long: all streams of a load stand for at most 1h, since every event is kept until it is joined
         "http3" is not a transport: write plain, tls or h2
         "#);
     }

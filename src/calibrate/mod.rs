@@ -15,6 +15,6 @@ mod study;
 pub(crate) mod tests;
 
 pub use join::{Errors, Join, Joined, Kind, Reported, Truth};
-pub use load::{Load, NotALoad, NotATransport, Transport};
+pub use load::{Load, NotADuration, NotALoad, NotATransport, Transport, parse_duration_ns};
 pub use spread::Spread;
 pub use study::{Cost, Kept, Measured, Study, Trust};

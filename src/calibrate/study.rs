@@ -218,6 +218,8 @@ pub struct Study {
     pub runs: u32,
     /// What was measured, in order.
     pub rows: Vec<Measured>,
+    /// Why it ended before its end, when it did: what is missing was not run.
+    pub cut_short: Option<String>,
     /// Loads that were left out, since the one before them was past the line already.
     pub left_out: Vec<(Transport, Load)>,
 }
@@ -241,10 +243,10 @@ impl Study {
         (within, None)
     }
 
-    /// Whether every event of every run met its truth.
+    /// Whether every load was run, and every event of every run met its truth.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        !self.rows.is_empty() && self.rows.iter().all(Measured::is_complete)
+        self.cut_short.is_none() && !self.rows.is_empty() && self.rows.iter().all(Measured::is_complete)
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn study(rows: Vec<Measured>) -> Study {
         duration_ns: 5_000_000_000,
         runs: 1,
         rows,
+        cut_short: None,
         left_out: Vec::new(),
     }
 }

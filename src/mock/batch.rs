@@ -195,7 +195,8 @@ impl<'a, O: Outlet> Batch<'a, O> {
     /// Writes down what was handed to the socket: after the write, which it would delay.
     fn note_handed(&mut self, handed_ns: Option<u64>) {
         if let Some(handed_ns) = handed_ns {
-            let (agent, written_ns) = (self.agent, self.agent.clock.now());
+            let agent = self.agent;
+            let written_ns = O::WRITES_AT_ONCE.then(|| agent.clock.now());
             agent.logs.handed(self.index, &self.due, handed_ns, written_ns, agent.clock);
             self.due.clear();
         }

@@ -293,6 +293,8 @@ impl<L: Link> Connection<L> {
 }
 
 impl<L: Link> Outlet for Connection<L> {
+    const WRITES_AT_ONCE: bool = true;
+
     fn head(&mut self, head: Response<()>) {
         // Without chunks, the end of the connection is the end of the body.
         self.keep_alive &= self.knows_chunks;

@@ -127,6 +127,9 @@ impl Frames {
 }
 
 impl Outlet for Frames {
+    /// hyper does the writing, with the frames of other streams.
+    const WRITES_AT_ONCE: bool = false;
+
     fn head(&mut self, head: Response<()>) {
         if let Some(give) = self.head.take() {
             // Nobody takes it any more when the client has hung up, which the first write notices.

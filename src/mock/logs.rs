@@ -99,8 +99,15 @@ impl Logs {
         self.truth.is_some()
     }
 
-    /// These events were handed to the socket by a write that began and ended at these instants.
-    pub(super) fn handed(&self, plan_index: u64, events: &[Due], handed_ns: u64, written_ns: u64, clock: Clock) {
+    /// These events were handed to the socket by a write that began and ended at these instants; its end may be unknown.
+    pub(super) fn handed(
+        &self,
+        plan_index: u64,
+        events: &[Due],
+        handed_ns: u64,
+        written_ns: Option<u64>,
+        clock: Clock,
+    ) {
         let Some(log) = &self.truth else { return };
         let unix_ns = clock.wall_unix_ns().saturating_add(handed_ns);
         let monotonic = |at_ns: u64| clock.monotonic_ns().map(|origin_ns| origin_ns.saturating_add(at_ns));
@@ -113,7 +120,7 @@ impl Logs {
             handed_ns,
             handed_unix_ns: unix_ns,
             handed_monotonic_ns: monotonic(handed_ns),
-            written_monotonic_ns: monotonic(written_ns),
+            written_monotonic_ns: written_ns.and_then(monotonic),
         };
         log.write(|out| events.iter().try_for_each(|due| row(due).write(out)));
     }

@@ -10,6 +10,9 @@ use tokio_rustls::server::TlsStream;
 
 /// The other end of a stream.
 pub(super) trait Outlet {
+    /// Whether the kernel has the bytes once a write has ended; else somebody writes them later.
+    const WRITES_AT_ONCE: bool;
+
     /// Begins the answer; its bytes may go with the first ones of the body.
     fn head(&mut self, head: Response<()>);
     /// Writes a piece of the body in one write, together with what is still held back; also when it is empty.
@@ -29,6 +32,8 @@ pub(super) trait Outlet {
 pub(super) struct Nobody;
 
 impl Outlet for Nobody {
+    const WRITES_AT_ONCE: bool = false;
+
     fn head(&mut self, _head: Response<()>) {}
 
     async fn write(&mut self, _piece: &[u8]) -> io::Result<()> {

@@ -31,7 +31,7 @@ pub struct Row<'a> {
     pub handed_unix_ns: u64,
     /// The same on the system's monotonic clock, which other processes share; absent where time is virtual.
     pub handed_monotonic_ns: Option<u64>,
-    /// When the write had ended, on that clock.
+    /// When the write had ended, on that clock; absent over HTTP/2, where the events wait for the library's own write.
     pub written_monotonic_ns: Option<u64>,
 }
 

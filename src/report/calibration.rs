@@ -23,6 +23,7 @@ pub fn write_text(study: &Study, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}\n", line(study, transport))?;
     }
     write_odd(study, out)?;
+    write_cut_short(study, out)?;
     writeln!(out, "{}; all streams stood for {}, {}", study.placement, ExactTime(study.duration_ns), runs(study))?;
     writeln!(out, "error = reported - handed to the kernel: the mock's write and loopback's delivery are in it")
 }
@@ -71,7 +72,8 @@ fn write_tables(study: &Study, out: &mut impl Write) -> io::Result<()> {
         itself(study, transport).write_markdown(out)?;
         writeln!(out, "\n**{}**\n", line(study, transport))?;
     }
-    write_odd(study, out)
+    write_odd(study, out)?;
+    write_cut_short(study, out)
 }
 
 fn transports(study: &Study) -> impl Iterator<Item = Transport> {
@@ -135,11 +137,15 @@ fn itself(study: &Study, transport: Transport) -> Table {
     for row in study.over(transport) {
         let (trust, cost) = (&row.trust, &row.cost);
         let late = if row.mock_kept_up() { "" } else { " (fell behind)" };
-        let write = [row.writes.p50_ns, row.writes.p999_ns].map(|ns| HumanSigned(ns).to_string());
-        let outside = match row.clock {
-            ArrivalClock::Kernel => format!("{}, {}", row.kept.last_outside, row.kept.others_outside),
+        let write = [row.writes.p50_ns, row.writes.p999_ns].map(|ns| HumanSigned(ns).to_string()).join(" / ");
+        let last_outside = match row.clock {
+            ArrivalClock::Kernel => row.kept.last_outside.to_string(),
+            // They are of the read, and never claimed to lie within a write.
             ArrivalClock::User => "–".to_owned(),
         };
+        let outside = format!("{last_outside}, {}", row.kept.others_outside);
+        let known = row.writes.count > 0;
+        let if_known = |figure: String| if known { figure } else { "–".to_owned() };
         table.row([
             row.load.to_string(),
             trust.events_per_s.to_string(),
@@ -148,8 +154,8 @@ fn itself(study: &Study, transport: Transport) -> Table {
             Human(trust.client_lag_ns_p99).to_string(),
             Human(trust.start_lag_ns_p99).to_string(),
             format!("{}{late}", Human(trust.mock_late_ns_p99)),
-            write.join(" / "),
-            outside,
+            if_known(write),
+            if_known(outside),
             format!("{:.1}s", cost.cpu_ns_per_event as f64 / 1e3),
             format!("{:.0} %", cost.busiest_per_mille as f64 / 10.0),
             cost.memory_bytes_per_stream.map_or_else(|| "–".to_owned(), |bytes| HumanBytes(bytes).to_string()),
@@ -196,6 +202,14 @@ fn write_odd(study: &Study, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
+/// Why there may be less than was asked for.
+fn write_cut_short(study: &Study, out: &mut impl Write) -> io::Result<()> {
+    match &study.cut_short {
+        Some(why) => writeln!(out, "INCOMPLETE: {why}; what is missing above was not measured\n"),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,7 +220,7 @@ mod tests {
         let mut past = measured(Transport::Plain, "5000x20ms", 900_000, Verdict::Invalid);
         past.kept.unreported = 2;
         let mut over_h2 = measured(Transport::H2, "1000x20ms", 8_000, Verdict::Trusted);
-        over_h2.clock = ArrivalClock::User;
+        over_h2.writes = Spread::default();
         let mut study = study(vec![measured(Transport::Plain, "1000x20ms", 4_000, Verdict::Trusted), past, over_h2]);
         study.left_out = vec![(Transport::Plain, "9000x20ms".parse().expect("a load"))];
         study
@@ -239,7 +253,7 @@ mod tests {
         5000x20ms     49000  INVALID           1.80ms          18.0ms         27.0ms  36.0ms (fell behind)      900µs / 900µs                   0, 0                  8.0s            40 %         11.7 KiB
         TRUSTED up to 1000x20ms (49000 events/s); INVALID at 5000x20ms (49000 events/s); not run, since that was past the line: 9000x20ms
 
-        HTTP/2 over TLS, user space, right after the read
+        HTTP/2 over TLS, the kernel's receive stamps
         load                             error of     p50     p99   p99.9     max      min  before the truth  events
         1000x20ms             time to first chunk  8.00µs  8.00µs  8.00µs  8.00µs   8.00µs                 0      10
                                   gap, either way  8.00µs  8.00µs  8.00µs  8.00µs  -8.00µs                 1       2
@@ -250,7 +264,7 @@ mod tests {
                           every event, user space  80.0µs  80.0µs  80.0µs  80.0µs   80.0µs                 0     100
 
         load       events/s  verdict  stamp error p99  client lag p99  start lag p99  mock late p99  write p50 / p99.9  outside: last, others  CPU a million events  busiest worker  memory a stream
-        1000x20ms     49000  TRUSTED           16.0µs           160µs          240µs          320µs    8.00µs / 8.00µs                      –                  8.0s            40 %         11.7 KiB
+        1000x20ms     49000  TRUSTED           16.0µs           160µs          240µs          320µs                  –                      –                  8.0s            40 %         11.7 KiB
         TRUSTED up to 1000x20ms (49000 events/s), the highest load that was run
 
         INVALID: 5000x20ms over plain: 0 events without a truth, 2 that were sent and not reported, 0 streams that did not complete
@@ -258,6 +272,20 @@ mod tests {
         the mock on core 0, the client on core 1; all streams stood for 5s, one run of each load
         error = reported - handed to the kernel: the mock's write and loopback's delivery are in it
         ");
+    }
+
+    #[test]
+    fn a_study_that_was_cut_short_says_so_and_why() {
+        let mut study = study(vec![measured(Transport::Plain, "1000x20ms", 4_000, Verdict::Trusted)]);
+        study.cut_short = Some("interrupted".to_owned());
+        assert!(!study.is_complete());
+        let (mut text, mut page) = (Vec::new(), Vec::new());
+        write_text(&study, &mut text).expect("a vector takes it");
+        write_markdown(&study, &mut page).expect("a vector takes it");
+        for told in [text, page].map(|told| String::from_utf8(told).expect("text")) {
+            assert_eq!(told.matches("INCOMPLETE: interrupted; what is missing above was not measured\n").count(), 1);
+            assert!(told.contains("1000x20ms"), "what was measured is there: {told}");
+        }
     }
 
     #[test]
@@ -292,12 +320,19 @@ mod tests {
         write took long (the mock's thread was interrupted in it) the truth itself is that wide: the column "write" has it. "Outside: last" counts events that were the last of their read and whose stamp
         lies outside of the write that sent them, by more than the stated error of the clock's mapping. "Outside: others" counts
         events that shared their read with a later one, and that had been written before they can have arrived by the bound which the
-        client states for them (`earliest_ns` in `events.csv`, the certificate's stamp error). Over HTTP/2 the mock hands an event
-        to its HTTP library, which puts it into a frame and writes it with others: that time is in the error, and the write's end is
-        not known.
+        client states for them (`earliest_ns` in `events.csv`, the certificate's stamp error). That bound is the instant at which the
+        client's loop came back from its last look at all sockets, as the client read it from the clock: where its thread lost the core
+        between the kernel's look and that reading, an event that came in between lies before the bound. To state the instant before
+        the look instead would widen every bound by the time that the loop waits for input, up to a millisecond; so these are counted
+        here. Over HTTP/2 the mock hands an event to its HTTP library, which puts it into a frame and writes it with others: that time
+        is in the error, and since nobody notes when that write ends, neither "write" nor "outside" has a figure there.
 
         **Which events.** All of them, from the first connection to the last byte, also those that arrive while others still
-        connect. Streams begin one after another over a ramp, so that their events lie evenly. An event that has no truth, a truth
+        connect. The load is closed, and its streams begin one after another, evenly over a ramp that lasts a whole number of gaps: at
+        least a second, or the time for which all streams stand where that is shorter, and half a millisecond a stream (a millisecond
+        over TLS). So their events lie evenly within a gap, as those of streams that know nothing of each other do. "Start lag" is how
+        much later than the ramp wanted a stream began: as there is one start a stream, one pause of ten milliseconds is ten late
+        starts where one begins each millisecond, and of a thousand that is the 99th percentile. An event that has no truth, a truth
         that nobody reported, and a stream that did not complete each make the result invalid.
 
         ## The tables
@@ -338,7 +373,7 @@ mod tests {
 
         ### HTTP/2 over TLS
 
-        Events' times are from user space, right after the read.
+        Events' times are from the kernel's receive stamps.
 
         | load | error of | p50 | p99 | p99.9 | max | min | before the truth | events |
         |---|---:|---:|---:|---:|---:|---:|---:|---:|
@@ -352,7 +387,7 @@ mod tests {
 
         | load | events/s | verdict | stamp error p99 | client lag p99 | start lag p99 | mock late p99 | write p50 / p99.9 | outside: last, others | CPU a million events | busiest worker | memory a stream |
         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
-        | 1000x20ms | 49000 | TRUSTED | 16.0µs | 160µs | 240µs | 320µs | 8.00µs / 8.00µs | – | 8.0s | 40 % | 11.7 KiB |
+        | 1000x20ms | 49000 | TRUSTED | 16.0µs | 160µs | 240µs | 320µs | – | – | 8.0s | 40 % | 11.7 KiB |
 
         **TRUSTED up to 1000x20ms (49000 events/s), the highest load that was run**
 

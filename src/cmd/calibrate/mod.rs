@@ -1,12 +1,13 @@
 //! `plimsoll calibrate`: loads a mock in a process of its own, and holds every event that was reported against its truth.
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::signals::Requests;
-use super::{Exit, output, provenance};
+use super::{Exit, output, provenance, told};
 use crate::calibrate::{Load, Measured, Study, Transport};
 use crate::cli::CalibrateArgs;
 use crate::clock::Clock;
@@ -36,9 +37,8 @@ const QUICK_DURATION_NS: u64 = NS_PER_S;
 /// # Errors
 /// A process does not start or fails, or the output can't be written.
 pub fn run(args: &CalibrateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    // Opened before anything runs: a sweep takes minutes.
-    let file = args.output.as_deref().map(|path| output::create(path).map(|file| (path, file))).transpose();
-    let file = file.context("failed to start")?;
+    // Tried before anything runs: a sweep takes minutes.
+    args.output.as_deref().map_or(Ok(()), output::check).context("failed to start")?;
     let clock = Clock::start();
     if clock.monotonic_ns().is_none() {
         bail!(
@@ -49,17 +49,32 @@ pub fn run(args: &CalibrateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let mut study = study(args, clock);
     let requests = Requests::listen().context("failed to start")?;
     let mut stops = requests.take();
-    let stopped = runtime.block_on(sweep(args, clock, &mut study, &mut stops))?;
-    requests.end_at_once();
-    if let Some(stop) = stopped {
-        return Ok(stop.into());
+    let ended = runtime.block_on(sweep(args, clock, &mut study, &mut stops));
+    study.cut_short = match &ended {
+        Ok(None) => None,
+        Ok(Some(Stop::Interrupt)) => Some("interrupted".to_owned()),
+        Ok(Some(Stop::Terminate)) => Some("terminated".to_owned()),
+        Err(error) => Some(told(error)),
+    };
+    // What was measured is kept however the sweep ended; an earlier study is not replaced by nothing.
+    if !study.rows.is_empty() {
+        let kept = args.output.as_deref().map_or(Ok(()), |path| keep(&study, path));
+        requests.end_at_once();
+        let shown = calibration::write_text(&study, out);
+        kept?;
+        shown?;
     }
-    if let Some((path, mut file)) = file {
-        let written = calibration::write_markdown(&study, &mut file).and_then(|()| file.flush());
-        written.map_err(output::unwritten(path)).context("failed to keep the study")?;
-    }
-    calibration::write_text(&study, out)?;
-    Ok(if study.is_complete() { Exit::Done } else { Exit::Invalid })
+    Ok(match ended? {
+        Some(stop) => stop.into(),
+        None if study.is_complete() => Exit::Done,
+        None => Exit::Invalid,
+    })
+}
+
+fn keep(study: &Study, path: &Path) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    calibration::write_markdown(study, &mut text)?;
+    output::write_whole(path, &text).context("failed to keep the study")
 }
 
 fn study(args: &CalibrateArgs, clock: Clock) -> Study {
@@ -75,6 +90,7 @@ fn study(args: &CalibrateArgs, clock: Clock) -> Study {
         duration_ns: duration_ns(args),
         runs: args.repeat.get(),
         rows: Vec::new(),
+        cut_short: None,
         left_out: Vec::new(),
     }
 }
@@ -100,7 +116,8 @@ fn loads(args: &CalibrateArgs) -> (Vec<Load>, bool) {
     }
 }
 
-/// Runs each load over each transport; says who asked for the end, when somebody did.
+/// Runs each load over each transport; says who asked for the end, when somebody did. What was run until then, or until
+/// one failed, is in the study.
 async fn sweep(
     args: &CalibrateArgs,
     clock: Clock,
@@ -117,25 +134,47 @@ async fn sweep(
                 continue;
             }
             let mut runs = Vec::new();
-            for number in 1..=args.repeat.get() {
-                tell(args, transport, *load, number);
-                let round = Round {
-                    transport,
-                    load: *load,
-                    duration_ns: study.duration_ns,
-                    workers: study.workers,
-                    placement: placement(args),
-                    clock,
-                };
-                tokio::select! {
-                    biased;
-                    Some(stop) = stops.recv() => return Ok(Some(stop)),
-                    measured = round.run() => runs.push(measured?),
-                }
+            let ended = repeat(args, clock, (transport, *load), &mut runs, stops).await;
+            if !runs.is_empty() {
+                let row = Measured::median(&runs);
+                past = row.trust.verdict == Verdict::Invalid || !row.mock_kept_up();
+                study.rows.push(row);
             }
-            let row = Measured::median(&runs);
-            past = row.trust.verdict == Verdict::Invalid || !row.mock_kept_up();
-            study.rows.push(row);
+            if let Some(stop) = ended? {
+                return Ok(Some(stop));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Runs one load over one transport as often as was asked for.
+async fn repeat(
+    args: &CalibrateArgs,
+    clock: Clock,
+    (transport, load): (Transport, Load),
+    runs: &mut Vec<Measured>,
+    stops: &mut UnboundedReceiver<Stop>,
+) -> anyhow::Result<Option<Stop>> {
+    for number in 1..=args.repeat.get() {
+        tell(args, transport, load, number);
+        let round = Round {
+            transport,
+            load,
+            duration_ns: duration_ns(args),
+            workers: args.workers.unwrap_or(1),
+            placement: placement(args),
+            clock,
+        };
+        let measured = tokio::select! {
+            biased;
+            Some(stop) = stops.recv() => return Ok(Some(stop)),
+            measured = round.run() => measured,
+        };
+        match measured {
+            Ok(measured) => runs.push(measured),
+            // A terminal's Ctrl-C reaches the round's processes too, and may have ended them first.
+            Err(error) => return stops.try_recv().map(Some).map_err(|_| error),
         }
     }
     Ok(None)

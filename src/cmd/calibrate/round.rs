@@ -254,7 +254,7 @@ fn join(truth: &Path, folder: &Path, run: &Run) -> anyhow::Result<(Joined, Sent)
     let file = File::open(truth).context("failed to read the truth log")?;
     let rows = truth::read(BufReader::new(file), |row| {
         let handed_ns = row.handed_monotonic_ns.unwrap_or_default();
-        let written_ns = row.written_monotonic_ns.unwrap_or_default();
+        let written_ns = row.written_monotonic_ns;
         let kind = match &*row.kind {
             "chunk" => Kind::Chunk,
             "task_finished" => Kind::Finish,
