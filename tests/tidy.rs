@@ -46,7 +46,8 @@ fn code(text: &str) -> &str {
 
 /// A file that is compiled for tests alone, or is an example.
 fn is_test(path: &Path) -> bool {
-    path.ends_with("tests.rs") || path == Path::new("src/sse/reference.rs") || path == Path::new("src/sse/example.rs")
+    let alone = [Path::new("src/sse/reference.rs"), Path::new("src/sse/example.rs")];
+    path.ends_with("tests.rs") || path.iter().any(|folder| folder == "tests") || alone.contains(&path)
 }
 
 /// The module at the top of the crate that a file belongs to.

@@ -10,6 +10,7 @@ mod column;
 pub mod conversations;
 pub mod decomposition;
 pub mod digest;
+mod labeller;
 pub mod ledger;
 mod marginal;
 pub mod metric;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::buffering::Watcher;
 use super::check::{Answer, Checks};
+use super::labeller::{Labeller, Step};
 use super::outcome::Outcome;
-use super::parts::{Labeller, Step};
 use super::pulse::Pulse;
 use super::record::{Record, Stamps};
 use super::tools::Pairing;
