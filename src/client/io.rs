@@ -68,6 +68,8 @@ pub struct Stamped {
     raw: Raw,
     stamper: Rc<Stamper>,
     traffic: Traffic,
+    /// The latest attempt to read found nothing: what comes next, the loop's turn found.
+    waits: bool,
 }
 
 impl Stamped {
@@ -76,7 +78,7 @@ impl Stamped {
         if let Raw::Tcp(stream) = &raw {
             stamper.receiver().ask_for_stamps(stream);
         }
-        Self { raw, stamper: Rc::clone(stamper), traffic: Traffic::default() }
+        Self { raw, stamper: Rc::clone(stamper), traffic: Traffic::default(), waits: false }
     }
 
     /// Runs one write call and notes the instant before it when it took bytes.
@@ -92,19 +94,20 @@ impl Stamped {
 
 impl AsyncRead for Stamped {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { raw, stamper, traffic } = &mut *self;
+        let Self { raw, stamper, traffic, waits } = &mut *self;
         let before = buf.filled().len();
-        let wall_ns = match raw {
-            Raw::Tcp(stream) => ready!(stamper.receiver().poll_receive(stream, cx, buf))?,
-            Raw::Pipe(pipe) => {
-                ready!(Pin::new(pipe).poll_read(cx, buf))?;
-                None
-            }
+        let polled = match raw {
+            Raw::Tcp(stream) => stamper.receiver().poll_receive(stream, cx, buf),
+            Raw::Pipe(pipe) => Pin::new(pipe).poll_read(cx, buf).map_ok(|()| None),
         };
+        // What was there at once may have been there for many turns, as where a slow reader comes back.
+        let waited = std::mem::replace(waits, polled.is_pending());
+        let wall_ns = ready!(polled)?;
         let got = buf.filled().len() - before;
         if got > 0 {
             let stamp = stamper.stamp(wall_ns, traffic.last_read().stamp.arrival_ns);
-            traffic.read(stamp, buf.remaining() == 0, stamper.clock().turn_earliest_ns());
+            let turn_earliest_ns = if waited { stamper.clock().turn_earliest_ns() } else { None };
+            traffic.read(stamp, buf.remaining() == 0, turn_earliest_ns);
         }
         Poll::Ready(Ok(()))
     }
@@ -222,5 +225,33 @@ mod tests {
         );
         assert_eq!(earliest_ns(kernel(4_000), false, Some(4_200)), 4_000, "it woke the thread");
         assert_eq!(traffic.last_read().number, 5);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_lay_there_when_a_reader_came_back_is_not_said_to_have_come_since() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = crate::clock::watch_turns(builder.enable_all()).build().expect("a runtime");
+        runtime.block_on(async {
+            let clock = crate::clock::Clock::start();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let near = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+            let (mut far, _) = listener.accept().await.expect("a connection");
+            let mut near = Stamped::new(Raw::Tcp(near), &Stamper::new(clock));
+            let mut byte = [0];
+            for _ in 0..3 {
+                far.write_all(b"x").await.expect("written");
+                let written_ns = clock.now();
+                // The loop looks a few times while nobody reads.
+                for _ in 0..3 {
+                    clock.sleep_until(clock.now() + 50_000).await;
+                }
+                near.read_exact(&mut byte).await.expect("a byte");
+                let read = near.traffic.last_read();
+                assert!(read.earliest_ns <= written_ns, "{read:?} was written by {written_ns}");
+            }
+        });
     }
 }

@@ -1,8 +1,8 @@
 //! The turns of a worker's loop: how long what a read brought can have lain there before anybody looked.
 //!
-//! A turn begins when the thread comes back from looking for input. What a turn finds was not there yet when the turn
-//! before it had looked, so it came after that turn had begun. No more than that is known: a thread that waits for input
-//! can be woken long after it came, when somebody else has its core.
+//! A turn begins when the thread goes to look for input. What a turn finds was not there yet when the turn before it
+//! looked, so it came after that turn had begun. No more than that is known: a thread can be held up, when somebody else
+//! has its core, between seeing that there is input and saying so.
 
 use tokio::runtime::Builder;
 
@@ -14,7 +14,7 @@ pub fn watch_turns(builder: &mut Builder) -> &mut Builder {
     #[cfg(target_os = "linux")]
     return builder
         .max_io_events_per_tick(LOOK_MAX)
-        .on_thread_unpark(|| TURNS.set(TURNS.get().begins(super::monotonic_ns())));
+        .on_thread_park(|| TURNS.set(TURNS.get().begins(super::monotonic_ns())));
     #[cfg(not(target_os = "linux"))]
     builder
 }
