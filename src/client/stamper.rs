@@ -6,6 +6,7 @@
 //! takes its place.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 use super::buffer::Buffer;
@@ -19,9 +20,9 @@ const READING_EVERY_NS: u64 = NS_PER_MS;
 const FIRST_READINGS: usize = 16;
 
 /// Stamps the reads of one worker.
-#[derive(Debug)]
 pub struct Stamper {
     clock: Clock,
+    read_wall: Box<dyn Fn() -> Option<wall::Reading>>,
     mapping: RefCell<Option<wall::Mapping>>,
     next_reading_ns: Cell<u64>,
     /// Reads that the kernel stamped since the wall clock was last read.
@@ -77,18 +78,30 @@ pub struct Stamp {
     pub kernel: bool,
 }
 
+impl fmt::Debug for Stamper {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Stamper").field("figures", &self.figures()).finish_non_exhaustive()
+    }
+}
+
 impl Stamper {
     /// A stamper for the connections of one worker.
     #[must_use]
     pub fn new(clock: Clock) -> Rc<Self> {
-        let mut mapping = clock.reading().map(wall::Mapping::new);
+        Self::reading_by(clock, move || clock.reading())
+    }
+
+    /// A stamper that reads the wall clock beside the run's clock in this way.
+    fn reading_by(clock: Clock, read_wall: impl Fn() -> Option<wall::Reading> + 'static) -> Rc<Self> {
+        let mut mapping = read_wall().map(wall::Mapping::new);
         if let Some(mapping) = &mut mapping {
-            for reading in (1..FIRST_READINGS).filter_map(|_| clock.reading()) {
+            for reading in (1..FIRST_READINGS).filter_map(|_| read_wall()) {
                 mapping.observe(reading);
             }
         }
         Rc::new(Self {
             clock,
+            read_wall: Box::new(read_wall),
             receiver: Receiver::new(mapping.is_some()),
             mapping: RefCell::new(mapping),
             next_reading_ns: Cell::new(clock.now().saturating_add(READING_EVERY_NS)),
@@ -173,7 +186,7 @@ impl Stamper {
     }
 
     fn read_wall(&self, mapping: &mut wall::Mapping, now_ns: u64, figures: &mut Figures) {
-        let Some(reading) = self.clock.reading() else { return };
+        let Some(reading) = (self.read_wall)() else { return };
         let doubtful = self.since_reading.take();
         if mapping.observe(reading) {
             figures.in_doubt += doubtful;
@@ -212,6 +225,39 @@ mod tests {
         let stamp = stamper.stamp(None, 0);
         assert!(!stamp.kernel && stamp.arrival_ns >= before_ns);
         assert_eq!((stamper.figures().kernel_reads, stamper.figures().user_reads), (0, 1));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_during_the_run_moves_no_arrival_beyond_its_read_and_is_counted() {
+        const EPOCH_NS: u64 = 1_800_000_000_000_000_000;
+        let clock = Clock::start();
+        let wall_ahead_ns = Rc::new(Cell::new(EPOCH_NS));
+        let ahead_ns = Rc::clone(&wall_ahead_ns);
+        let stamper = Stamper::reading_by(clock, move || {
+            let (before_ns, after_ns) = (clock.now(), clock.now());
+            Some(wall::Reading { before_ns, wall_ns: before_ns + ahead_ns.get(), after_ns })
+        });
+        let mut before_ns = 0;
+        let mut arrives = || {
+            let came_ns = clock.now();
+            let stamp = stamper.stamp(Some(came_ns + wall_ahead_ns.get()), before_ns);
+            before_ns = stamp.arrival_ns;
+            (came_ns, stamp.arrival_ns, stamper.figures())
+        };
+        for (step, ahead_ns) in [EPOCH_NS, EPOCH_NS + 5_000_000_000, EPOCH_NS - 5_000_000_000].into_iter().enumerate() {
+            wall_ahead_ns.set(ahead_ns);
+            for _ in 0..3 {
+                let (came_ns, arrival_ns, figures) = arrives();
+                assert!(arrival_ns.abs_diff(came_ns) <= figures.mapping.error_ns_max + 1, "{figures:?}");
+                assert_eq!((figures.mapping.steps, figures.moved_earlier, figures.moved_later), (step as u64, 0, 0));
+            }
+        }
+        let figures = stamper.figures();
+        assert!((9_999_000_000..=10_000_000_000).contains(&figures.mapping.step_ns_max), "{figures:?}");
+        assert!(
+            (2..=9).contains(&figures.in_doubt),
+            "the stamp that showed each step, and those just before: {figures:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -336,6 +336,8 @@ fn stamps(figures: &Figures, progress: &driver::Progress) -> Stamps {
         in_doubt: figures.in_doubt,
         mapping_error_ns_max: figures.mapping.error_ns_max,
         wall_steps: figures.mapping.steps,
+        wall_step_ns_max: figures.mapping.step_ns_max,
+        wall_drift_ns: figures.mapping.drift_ns,
     }
 }
 

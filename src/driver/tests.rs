@@ -104,6 +104,8 @@ fn harness(ended: &Ended) -> Harness {
             in_doubt: 0,
             mapping_error_ns_max: 0,
             wall_steps: 0,
+            wall_step_ns_max: 0,
+            wall_drift_ns: 0,
         },
     }
 }

@@ -164,6 +164,15 @@ pub enum Warning {
         /// How many there can be without that.
         easily: u64,
     },
+    /// Somebody set the wall clock, with which the kernel stamps what arrives.
+    WallClockSet {
+        /// How often.
+        steps: u64,
+        /// By how much at most, either way, in nanoseconds.
+        step_ns_max: u64,
+        /// Reads that were stamped before it was noticed.
+        in_doubt: u64,
+    },
     /// Events of tasks that are not the invocation's own.
     ForeignEvents {
         /// How many.
@@ -312,6 +321,11 @@ impl Warning {
                 out,
                 "there were {connections} connections at a time, and over {easily} the system looks up to 1 ms for a free port, in which a worker does nothing else: spread them over more addresses of this machine with --source"
             ),
+            Self::WallClockSet { steps, step_ns_max, in_doubt } => write!(
+                out,
+                "this machine's wall clock was set while the run went on, by up to {} (steps: {steps}): arrivals were brought onto a clock that nobody sets, but {in_doubt} reads that were stamped just before a step was seen may be off by as much, though never beyond the reads beside them; have the time service slew the clock instead of stepping it, and run again",
+                Human(*step_ns_max)
+            ),
             Self::TasksLeft { left, stopped, why } => {
                 write!(out, "{} of {left} tasks that the run left behind were not stopped", left - stopped)?;
                 match why {
@@ -386,6 +400,7 @@ mod tests {
             Warning::AllWarmup { count: 20 },
             Warning::Braked { count: 2, held_ns: 31_000_000_000 },
             Warning::PortsScarce { connections: 20_000, easily: 12_704 },
+            Warning::WallClockSet { steps: 1, step_ns_max: 2_000_000_000, in_doubt: 14 },
             Warning::TasksLeft { left: 5, stopped: 3, why: Some("status 404".into()) },
             Warning::TasksLeft { left: 5, stopped: 0, why: None },
         ]
@@ -405,6 +420,7 @@ mod tests {
         all 20 invocations began in the warm-up, which is left out, so that nothing was measured: raise load.invocations (-n), or set load.warmup = "0s"
         2 answers with status 429 held all starts up, for 31.0s in all: the target's rate limit set the pace
         there were 20000 connections at a time, and over 12704 the system looks up to 1 ms for a free port, in which a worker does nothing else: spread them over more addresses of this machine with --source
+        this machine's wall clock was set while the run went on, by up to 2.00s (steps: 1): arrivals were brought onto a clock that nobody sets, but 14 reads that were stamped just before a step was seen may be off by as much, though never beyond the reads beside them; have the time service slew the clock instead of stepping it, and run again
         2 of 5 tasks that the run left behind were not stopped (status 404): they may go on at the agent, and cost
         5 of 5 tasks that the run left behind were not stopped (target.stop_tasks = false): they may go on at the agent, and cost
         "#);

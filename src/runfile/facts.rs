@@ -191,6 +191,11 @@ fn own_limits(harness: &Harness, warnings: &mut Vec<Warning>) {
     if let Some(from) = sockets.ports_scarce_from.filter(|from| sockets.connections_max > *from) {
         warnings.push(Warning::PortsScarce { connections: sockets.connections_max, easily: from });
     }
+    let stamps = &harness.stamps;
+    if stamps.wall_steps > 0 {
+        let (steps, step_ns_max, in_doubt) = (stamps.wall_steps, stamps.wall_step_ns_max, stamps.in_doubt);
+        warnings.push(Warning::WallClockSet { steps, step_ns_max, in_doubt });
+    }
     let left = &harness.tasks;
     if left.left > left.stopped {
         warnings.push(Warning::TasksLeft { left: left.left, stopped: left.stopped, why: left.why.clone() });

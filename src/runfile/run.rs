@@ -287,6 +287,10 @@ pub struct Stamps {
     pub mapping_error_ns_max: u64,
     /// Times the wall clock was set.
     pub wall_steps: u64,
+    /// By how much at most, either way.
+    pub wall_step_ns_max: u64,
+    /// By how much it drifted from the run's clock, either way.
+    pub wall_drift_ns: u64,
 }
 
 /// How a run keeps the scenarios of its profile: not at all where conversations are single invocations of one kind.

@@ -207,6 +207,8 @@ fn harness(all: &[Ended], end_ns: u64) -> Harness {
             in_doubt: 0,
             mapping_error_ns_max: 5,
             wall_steps: 0,
+            wall_step_ns_max: 0,
+            wall_drift_ns: 0,
         },
     }
 }

@@ -290,6 +290,8 @@ fn harness(sources: &[Source]) -> Harness {
             in_doubt: sum(|one| one.stamps.in_doubt),
             mapping_error_ns_max: all().map(|one| one.stamps.mapping_error_ns_max).max().unwrap_or_default(),
             wall_steps: sum(|one| one.stamps.wall_steps),
+            wall_step_ns_max: all().map(|one| one.stamps.wall_step_ns_max).max().unwrap_or_default(),
+            wall_drift_ns: all().map(|one| one.stamps.wall_drift_ns).max().unwrap_or_default(),
         },
     }
 }
