@@ -112,6 +112,21 @@ impl Status {
             other => Self::Unknown(other.to_owned()),
         }
     }
+
+    /// The word on the wire; empty when there was none.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Pending => "pending",
+            Self::Executing => "executing",
+            Self::Paused => "paused",
+            Self::Error => "error",
+            Self::Failed => "failed",
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::Unknown(word) => word,
+        }
+    }
 }
 
 impl Task {

@@ -79,7 +79,10 @@ impl Outcome {
             Status::Failed => (Self::TaskFailed, Some("the agent ended the task as failed".to_owned())),
             Status::Stopped => (Self::TaskStopped, Some("the agent ended the task as stopped".to_owned())),
             Status::Error => (Self::TaskError, Some("the agent ended the task with an error".to_owned())),
-            other => (Self::TaskError, Some(format!("task_finished came with status {other:?}"))),
+            Status::Unknown(word) if word.is_empty() => {
+                (Self::TaskError, Some("task_finished came without the task's status".to_owned()))
+            }
+            other => (Self::TaskError, Some(format!("task_finished came with the task's status {:?}", other.word()))),
         }
     }
 
@@ -201,6 +204,25 @@ impl FromStr for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_last_status_that_ends_nothing_is_an_error_that_names_it() {
+        let told = |word: &str| {
+            let status = Status::of(word);
+            assert_eq!(status.word(), word);
+            let (outcome, detail) = Outcome::of_status(&status);
+            format!("{outcome}: {}", detail.unwrap_or_default())
+        };
+        insta::assert_snapshot!(["completed", "failed", "stopped", "error", "executing", "frozen", ""].map(told).join("\n"), @r#"
+        completed: 
+        task_failed: the agent ended the task as failed
+        task_stopped: the agent ended the task as stopped
+        task_error: the agent ended the task with an error
+        task_error: task_finished came with the task's status "executing"
+        task_error: task_finished came with the task's status "frozen"
+        task_error: task_finished came without the task's status
+        "#);
+    }
 
     #[test]
     fn every_outcome_is_read_back_from_its_name() {

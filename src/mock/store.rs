@@ -1,13 +1,13 @@
-//! The tasks that the mock remembers: the latest ones, up to a limit.
+//! The tasks that the mock remembers: all that are under way, and the latest that ended, up to a limit.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::task::{Status, Told, Turn};
 use super::time::Stamp;
 
-/// How many tasks are remembered; the oldest is forgotten first.
-pub(super) const TASKS_MAX: usize = 10_000;
+/// How many turns that ended keep their tasks remembered; the oldest is let go first.
+pub(super) const ENDED_MAX: usize = 10_000;
 /// How many turns of a task are remembered.
 const TURNS_MAX: usize = 1_000;
 
@@ -17,10 +17,23 @@ pub(super) struct Store(Mutex<Tasks>);
 
 #[derive(Debug, Default)]
 struct Tasks {
-    by_id: HashMap<Arc<str>, Vec<Turn>>,
-    in_order: VecDeque<Arc<str>>,
-    /// Turns that were taken off the front, for those that have more than the limit.
-    forgotten_turns: HashMap<Arc<str>, u64>,
+    by_id: HashMap<Arc<str>, Known>,
+    in_order: BTreeMap<u64, Arc<str>>,
+    /// The tasks of the turns that ended, in the order of their ends.
+    ended: VecDeque<Arc<str>>,
+    numbers: u64,
+}
+
+/// A task that is remembered.
+#[derive(Debug)]
+struct Known {
+    /// Counted in the order in which tasks began.
+    number: u64,
+    turns: Vec<Turn>,
+    /// Turns that were taken off the front.
+    forgotten_turns: u64,
+    /// How often it stands in `ended`.
+    ends: usize,
 }
 
 /// A turn that began.
@@ -39,70 +52,65 @@ impl Store {
     /// Begins a turn of the task, which is new or one that is known; nothing when it is busy and `refuse_busy`.
     pub(super) fn begin(&self, id: &str, turn: Turn, refuse_busy: bool) -> Option<Begun> {
         let tasks = &mut *self.tasks();
-        if let Some((id, turns)) = tasks.by_id.get_key_value(id) {
-            let is_busy = turns.last().is_some_and(|last| !last.status.is_final());
+        if let Some((id, known)) = tasks.by_id.get_key_value(id) {
+            let is_busy = known.turns.last().is_some_and(|last| !last.status.is_final());
             let id = Arc::clone(id);
             return (!is_busy || !refuse_busy).then(|| tasks.go_on(id, turn));
         }
-        if tasks.in_order.len() >= TASKS_MAX
-            && let Some(oldest) = tasks.in_order.pop_front()
-        {
-            tasks.by_id.remove(&oldest);
-            tasks.forgotten_turns.remove(&oldest);
-        }
         let id: Arc<str> = Arc::from(id);
-        tasks.in_order.push_back(Arc::clone(&id));
-        tasks.by_id.insert(Arc::clone(&id), vec![turn]);
+        tasks.numbers += 1;
+        tasks.in_order.insert(tasks.numbers, Arc::clone(&id));
+        let known = Known { number: tasks.numbers, turns: vec![turn], forgotten_turns: 0, ends: 0 };
+        tasks.by_id.insert(Arc::clone(&id), known);
         Some(Begun { id, turn: 0 })
     }
 
     /// Changes a turn; returns it as it is then, unless its task was deleted or forgotten.
     pub(super) fn change(&self, begun: &Begun, change: impl FnOnce(&mut Turn)) -> Option<Turn> {
         let mut tasks = self.tasks();
-        let forgotten = tasks.forgotten_turns.get(&begun.id).copied().unwrap_or_default();
-        let at = usize::try_from(begun.turn.checked_sub(forgotten)?).ok()?;
-        let turn = tasks.by_id.get_mut(&begun.id)?.get_mut(at)?;
-        change(turn);
-        Some(turn.clone())
+        let known = tasks.by_id.get(&begun.id)?;
+        let at = usize::try_from(begun.turn.checked_sub(known.forgotten_turns)?).ok()?;
+        tasks.change(&begun.id, at, change)
     }
 
     /// All turns of a task that are remembered.
     pub(super) fn turns(&self, id: &str) -> Option<Vec<Turn>> {
-        self.tasks().by_id.get(id).cloned()
+        Some(self.tasks().by_id.get(id)?.turns.clone())
     }
 
     /// The latest turn of a task.
     pub(super) fn latest(&self, id: &str) -> Option<Turn> {
-        self.tasks().by_id.get(id)?.last().cloned()
+        self.tasks().by_id.get(id)?.turns.last().cloned()
     }
 
     /// Asks the latest turn of a task to stop, at once when nothing of it executes yet; the turn as it is then.
     pub(super) fn stop(&self, id: &str, now: Stamp) -> Option<Turn> {
         let mut tasks = self.tasks();
-        let turn = tasks.by_id.get_mut(id)?.last_mut()?;
-        if !turn.status.is_final() {
-            turn.stop.ask();
-            end(turn, Status::Stopped, None, now);
-            turn.was_stopped = true;
-        }
-        Some(turn.clone())
+        let latest = tasks.by_id.get(id)?.turns.len().checked_sub(1)?;
+        tasks.change(id, latest, |turn| {
+            if !turn.status.is_final() {
+                turn.stop.ask();
+                end(turn, Status::Stopped, None, now);
+                turn.was_stopped = true;
+            }
+        })
     }
 
     /// Forgets a task, and stops it when it is under way.
     pub(super) fn delete(&self, id: &str, now: Stamp) -> bool {
         let found = self.stop(id, now).is_some();
-        let mut tasks = self.tasks();
-        tasks.by_id.remove(id);
-        tasks.forgotten_turns.remove(id);
-        tasks.in_order.retain(|known| &**known != id);
+        let tasks = &mut *self.tasks();
+        if tasks.forget(id) {
+            tasks.ended.retain(|ended| &**ended != id);
+        }
         found
     }
 
     /// The latest turn of each task that `wanted` takes, the newest task first.
     pub(super) fn list(&self, wanted: impl Fn(&Turn) -> bool) -> Vec<(Arc<str>, Turn)> {
         let tasks = self.tasks();
-        let latest = |id: &Arc<str>| Some((Arc::clone(id), tasks.by_id.get(id)?.last()?.clone()));
-        tasks.in_order.iter().rev().filter_map(latest).filter(|(_, turn)| wanted(turn)).collect()
+        let latest = |id: &Arc<str>| Some((Arc::clone(id), tasks.by_id.get(id)?.turns.last()?.clone()));
+        tasks.in_order.values().rev().filter_map(latest).filter(|(_, turn)| wanted(turn)).collect()
     }
 }
 
@@ -115,15 +123,47 @@ pub(super) fn end(turn: &mut Turn, status: Status, result: Option<Told>, now: St
 
 impl Tasks {
     fn go_on(&mut self, id: Arc<str>, turn: Turn) -> Begun {
-        let turns = self.by_id.entry(Arc::clone(&id)).or_default();
-        turns.push(turn);
-        let mut forgotten = self.forgotten_turns.get(&id).copied().unwrap_or_default();
-        if turns.len() > TURNS_MAX {
-            turns.remove(0);
-            forgotten += 1;
-            self.forgotten_turns.insert(Arc::clone(&id), forgotten);
+        let known = self.by_id.get_mut(&id).expect("only what is known goes on");
+        known.turns.push(turn);
+        if known.turns.len() > TURNS_MAX {
+            known.turns.remove(0);
+            known.forgotten_turns += 1;
         }
-        Begun { turn: forgotten + turns.len() as u64 - 1, id }
+        Begun { turn: known.forgotten_turns + known.turns.len() as u64 - 1, id }
+    }
+
+    /// Changes a turn by its place among those that are remembered; where it ends by that, the oldest end is let go.
+    fn change(&mut self, id: &str, at: usize, change: impl FnOnce(&mut Turn)) -> Option<Turn> {
+        let id = Arc::clone(self.by_id.get_key_value(id)?.0);
+        let known = self.by_id.get_mut(&id)?;
+        let turn = known.turns.get_mut(at)?;
+        let was_final = turn.status.is_final();
+        change(turn);
+        let turn = turn.clone();
+        if turn.status.is_final() && !was_final {
+            known.ends += 1;
+            self.ended.push_back(id);
+            self.let_go();
+        }
+        Some(turn)
+    }
+
+    /// Forgets the task of the oldest end when there are too many, unless it has gone on since.
+    fn let_go(&mut self) {
+        if self.ended.len() <= ENDED_MAX {
+            return;
+        }
+        let Some(oldest) = self.ended.pop_front() else { return };
+        let Some(known) = self.by_id.get_mut(&oldest) else { return };
+        known.ends -= 1;
+        if known.ends == 0 && known.turns.last().is_some_and(|last| last.status.is_final()) {
+            self.forget(&oldest);
+        }
+    }
+
+    fn forget(&mut self, id: &str) -> bool {
+        let known = self.by_id.remove(id);
+        known.as_ref().and_then(|known| self.in_order.remove(&known.number)).is_some()
     }
 }
 
@@ -158,15 +198,22 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_task_is_forgotten_first() {
+    fn the_task_that_ended_first_is_forgotten_first_and_none_that_is_under_way() {
         let store = Store::default();
-        let first = store.begin("t0", turn(0), false).expect("new");
-        for index in 1..=TASKS_MAX as u64 {
-            store.begin(&format!("t{index}"), turn(index), false).expect("new");
+        let begin = |id: &str| store.begin(id, turn(0), false).expect("new");
+        let finish = |begun: &Begun| store.change(begun, |turn| turn.status = Status::Completed).map(|_| ());
+        let (held, early, resumed) = (begin("held"), begin("early"), begin("resumed"));
+        assert!(finish(&early).and(finish(&resumed)).is_some());
+        let again = begin("resumed");
+        for index in 0..ENDED_MAX {
+            assert!(finish(&begin(&format!("t{index}"))).is_some());
         }
-        assert!(store.change(&first, |_| ()).is_none() && store.latest("t0").is_none());
-        assert!(store.latest("t1").is_some());
-        assert_eq!(store.list(|_| true).len(), TASKS_MAX);
+        assert!(store.latest("early").is_none() && store.change(&early, |_| ()).is_none());
+        assert_eq!(store.list(|_| true).len(), ENDED_MAX + 2);
+        assert!(finish(&held).is_some() && finish(&again).is_some(), "they were under way");
+        assert!(store.latest("t1").is_none() && store.latest("t2").is_some(), "two more ends, two more let go");
+        assert!(store.latest("held").is_some() && store.latest("resumed").is_some());
+        assert_eq!(store.list(|_| true).len(), ENDED_MAX);
     }
 
     #[test]
