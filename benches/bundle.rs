@@ -234,6 +234,8 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
             in_doubt: 0,
             mapping_error_ns_max: 4_000,
             wall_steps: 0,
+            wall_step_ns_max: 0,
+            wall_drift_ns: 0,
         },
     });
     (bundle.folder().to_owned(), run)

@@ -77,6 +77,25 @@ fn with_a_rate_starts_follow_the_clock() {
 }
 
 #[test]
+fn a_rate_that_can_not_be_sent_is_invalid_and_every_planned_start_has_its_row() {
+    // At most five streams at a time, of at least 7 ms each, are far from 100,000 a second.
+    for overflow in ["queue", "drop"] {
+        let overflow_is = format!("load.overflow={overflow}");
+        let (ended, run, rows) = run(&["-q", "100000", "-c", "5", "-z", "100ms", "--set", &overflow_is]);
+        assert_eq!(ended.status.code(), Some(8), "{}", text(&ended.stderr));
+        let told = text(&ended.stdout);
+        assert!(told.starts_with("INVALID"), "{told}");
+        assert!(told.contains(" met the in-flight limit: raise it, or lower the rate"), "{told}");
+        assert_eq!((&run["status"], rows.len()), (&"done".into(), 10_000));
+        let not_made = if overflow == "drop" { "dropped" } else { "not_started" };
+        let made = rows.iter().filter(|row| row[2] == "completed").count();
+        let others = rows.iter().filter(|row| row[2] == not_made).count();
+        assert_eq!(made + others, 10_000, "{told}");
+        assert!(made > 0 && others > 5_000, "{told}");
+    }
+}
+
+#[test]
 fn a_plan_that_was_written_is_replayed_by_another_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plan.jsonl");

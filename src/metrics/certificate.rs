@@ -131,6 +131,8 @@ pub enum Reason {
         limit_ns: u64,
         /// The busiest worker's share of a core.
         busiest_worker: Option<f64>,
+        /// Workers whose core was busy.
+        busy_workers: usize,
         /// The machine's busy share.
         machine_cpu: Option<f64>,
     },
@@ -186,6 +188,7 @@ impl Certificate {
     pub fn judge(measured: SelfError) -> Self {
         let limit_ns = ERROR_FLOOR_NS.max(measured.smaller_median_ns.unwrap_or(0) / 100);
         let busiest_worker = measured.worker_cpu.iter().copied().reduce(f64::max);
+        let busy_workers = measured.worker_cpu.iter().filter(|share| **share > BUSY).count();
         let figures = [
             (Figure::StampError, measured.stamp_error_ns_p99, limit_ns),
             (Figure::StartLag, measured.start_lag_ns_p99, limit_ns),
@@ -198,7 +201,7 @@ impl Certificate {
             let invalid = p99_ns > limit_ns.saturating_mul(INVALID_TIMES);
             verdict = verdict.max(if invalid { Verdict::Invalid } else { Verdict::Degraded });
             let machine_cpu = measured.machine_cpu;
-            reasons.push(Reason::Over { figure, p99_ns, limit_ns, busiest_worker, machine_cpu });
+            reasons.push(Reason::Over { figure, p99_ns, limit_ns, busiest_worker, busy_workers, machine_cpu });
         }
         let missed = if measured.starts_made < STARTS_MADE_INVALID { Verdict::Invalid } else { Verdict::Degraded };
         if measured.missed_by_sockets > 0 {
@@ -274,15 +277,19 @@ impl fmt::Display for Figure {
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Over { figure, p99_ns, limit_ns, busiest_worker, machine_cpu } => {
+            Self::Over { figure, p99_ns, limit_ns, busiest_worker, busy_workers, machine_cpu } => {
                 write!(out, "{figure} p99 is {}, over {}", Human(*p99_ns), Human(*limit_ns))?;
                 match (busiest_worker, machine_cpu) {
-                    (Some(worker), _) if *worker > BUSY => {
-                        write!(out, " (a worker was busy {:.0} %): lower -c, or add cores", worker * 100.0)
-                    }
+                    (Some(worker), _) if *worker > BUSY => write!(
+                        out,
+                        " ({} busy, up to {:.0} % of a core): lower the load (-c, -q) by {:.0} % or more, or add cores",
+                        if *busy_workers == 1 { "a worker was".into() } else { format!("{busy_workers} workers were") },
+                        worker * 100.0,
+                        (1.0 - BUSY / worker) * 100.0
+                    ),
                     (Some(worker), Some(machine)) if *machine > BUSY => write!(
                         out,
-                        ": the machine was busy {:.0} %, of which no worker used more than {:.0} % of a core: end what else runs there",
+                        ": the machine was busy {:.0} %, of which no worker used more than {:.0} % of a core: end what else runs there (an embedded mock does, too), or lower the load",
                         machine * 100.0,
                         worker * 100.0
                     ),
@@ -405,12 +412,23 @@ mod tests {
             lost_workers: 1,
             ..good()
         };
-        let told: Vec<_> = Certificate::judge(measured).reasons.iter().map(ToString::to_string).collect();
+        let late = |worker_cpu: Vec<f64>, machine_cpu| SelfError {
+            client_lag_ns_p99: Some(25 * NS_PER_MS),
+            worker_cpu,
+            machine_cpu: Some(machine_cpu),
+            ..good()
+        };
+        let all = [measured, late(vec![0.98, 0.5, 0.81], 0.9), late(vec![0.31], 0.81), late(vec![0.31], 0.5)];
+        let reasons = all.into_iter().flat_map(|measured| Certificate::judge(measured).reasons);
+        let told: Vec<_> = reasons.map(|reason| reason.to_string()).collect();
         insta::assert_snapshot!(told.join("\n"), @"
-        start lag p99 is 40.0ms, over 2.50ms (a worker was busy 97 %): lower -c, or add cores
+        start lag p99 is 40.0ms, over 2.50ms (a worker was busy, up to 97 % of a core): lower the load (-c, -q) by 18 % or more, or add cores
         3 starts found no port or descriptor left on this machine (50.0 % of the plan's were made; at the peak 28000 ports and an unknown number of descriptors were left): lower -c, let connections serve more than one invocation (target.connection), add addresses of this machine with --source, or raise net.ipv4.ip_local_port_range and ulimit -n
         only 50.0 % of the plan's starts were made; 70 met the in-flight limit: raise it, or lower the rate; 2 the client did not get to: lower the rate, or add cores
         1 of the harness's workers died: the load was not what was asked for
+        client lag p99 is 25.0ms, over 20.0ms (2 workers were busy, up to 98 % of a core): lower the load (-c, -q) by 18 % or more, or add cores
+        client lag p99 is 25.0ms, over 20.0ms: the machine was busy 81 %, of which no worker used more than 31 % of a core: end what else runs there (an embedded mock does, too), or lower the load
+        client lag p99 is 25.0ms, over 20.0ms: something held the workers up for a moment: run it again, longer
         ");
     }
 }

@@ -9,7 +9,7 @@ fn the_first_screen_answers_what_its_reader_asks_first() {
     terminal::write(&run(), &summary(), &certificate(), "reports/made_up (run.json)", &mut out).expect("a vector");
     insta::assert_snapshot!(String::from_utf8(out).expect("text"), @"
     DEGRADED  689 of 700 invocations completed against http://127.0.0.1:8080, then interrupted
-      because start lag p99 is 3.00ms, over 2.50ms (a worker was busy 91 %): lower -c, or add cores
+      because start lag p99 is 3.00ms, over 2.50ms (a worker was busy, up to 91 % of a core): lower the load (-c, -q) by 12 % or more, or add cores
 
     from the intended start, unless said          p50          p90          p95     p99   p99.9    max
     time to first chunk                         250ms        292ms        297ms   never  n<6636  300ms

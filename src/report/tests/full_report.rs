@@ -158,7 +158,7 @@ fn the_report_has_every_number_with_its_definition() {
 
     ## Certificate: DEGRADED
 
-    - start lag p99 is 3.00ms, over 2.50ms (a worker was busy 91 %): lower -c, or add cores
+    - start lag p99 is 3.00ms, over 2.50ms (a worker was busy, up to 91 % of a core): lower the load (-c, -q) by 12 % or more, or add cores
 
     | measured of itself | value |
     |---|---:|
