@@ -162,6 +162,8 @@ fn stream(record: &mut Record, dice: u64, gaps_ns: &mut Vec<u64>) {
         record.calls.clone_from(&record.tools);
         record.counts.tool_calls = 1;
     }
+    record.longest.gap_ns = gaps_ns.iter().copied().max();
+    record.longest.client_lag_ns = Some(20_000 + chunks + 2);
     record.longest.silence_ns = Some(first_ns - intended_ns);
     record.longest.event_silence_ns = record.longest.silence_ns;
     (record.counts.chunks, record.counts.events) = (chunks, chunks + 3);
@@ -176,7 +178,7 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
     let (mut events, mut body_bytes, mut in_flight_ns, mut started) = (0, 0, 0, 0);
     let seconds = invocations.div_ceil(PER_SECOND);
     for second in 0..seconds {
-        let mut row = Interval { second, ..Interval::default() };
+        let mut row = Interval { second, length_ns: NS_PER_S, ..Interval::default() };
         for plan_index in second * PER_SECOND..((second + 1) * PER_SECOND).min(invocations) {
             let record = record(plan_index, &variants, &mut gaps_ns);
             if !record.outcome.was_started() {
@@ -197,7 +199,7 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
         (events, body_bytes, started) = (events + row.events, body_bytes + row.body_bytes, started + row.started);
         let parts = recorder.take();
         let row = row.with_quantiles(|series| parts.all(series).counts().collect());
-        bundle.write_second(&row, &parts, (second * NS_PER_S, (second + 1) * NS_PER_S)).unwrap();
+        bundle.write_second(&row, &parts).unwrap();
     }
     for (group, gaps) in recorder.into_gap_groups() {
         bundle.write_gap_group(&group, seconds * NS_PER_S, &gaps).unwrap();

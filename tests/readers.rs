@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use hdrhistogram::Histogram;
 use plimsoll::runfile::hlog;
-use plimsoll::stats::histogram::counts;
+use plimsoll::stats::Histogram;
 use plimsoll::stats::rank::weighted_quantile;
 
 #[test]
@@ -22,21 +21,18 @@ fn the_histogram_log_says_the_same_to_hdr_histograms_own_reader() {
     assert!(matches!(run.status.code(), Some(0 | 8)), "{}", String::from_utf8_lossy(&run.stderr));
     let log = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path().join("histograms.hlog");
 
-    let mut merged: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
+    let mut merged: BTreeMap<String, Histogram> = BTreeMap::new();
     hlog::read(&fs::read(&log).unwrap()[..], |line| {
         let tag = format!("{}:{}:{}", line.metric, line.variant, line.outcome);
-        match merged.get_mut(&tag) {
-            Some(all) => all.add(&line.histogram).unwrap(),
-            None => drop(merged.insert(tag, line.histogram)),
-        }
+        merged.entry(tag).or_default().merge(&line.histogram);
     })
     .unwrap();
     let ours: Vec<String> = merged
         .iter()
         .map(|(tag, all)| {
-            let counted: Vec<_> = counts(all).collect();
+            let counted: Vec<_> = all.counts().collect();
             let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|p| weighted_quantile(&counted, p).unwrap());
-            format!("{tag} {} {p50} {p95} {p99}", all.len())
+            format!("{tag} {} {p50} {p95} {p99}", all.count())
         })
         .collect();
 

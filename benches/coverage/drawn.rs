@@ -139,15 +139,13 @@ fn one_run(scenario: &Scenario, truths_ns: &[u64], seed: u64, tallies: &mut [Tal
 fn summed_up(mut digest: Digest, mut recorder: Recorder) -> Summary {
     for (tag, recorded) in recorder.take().histograms {
         let is_gap = tag.series == Series::of(Metric::Gap) && !tag.warmup;
-        if let Some(recorded) = recorded.hdr().filter(|_| is_gap) {
+        if is_gap {
             let completed = tag.outcome == Some(Outcome::Completed.kind());
             digest.take_histogram(gaps(&tag.variant, completed, None), &recorded);
         }
     }
     for (of, recorded) in recorder.into_gap_groups() {
-        if let Some(recorded) = recorded.hdr() {
-            digest.take_histogram(gaps(&of.variant, of.completed, Some(of.group)), &recorded);
-        }
+        digest.take_histogram(gaps(&of.variant, of.completed, Some(of.group)), &recorded);
     }
     digest.summary(1)
 }

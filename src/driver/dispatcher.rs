@@ -294,7 +294,7 @@ impl<'a> Dispatcher<'a> {
         self.live.events_per_s = closed.interval.events;
         self.live.ttfc.merge(&closed.parts.all(Series::from_intended(Metric::Ttfc)));
         self.live.client_lag.merge(&closed.parts.all(Series::of(Metric::ClientLag)));
-        self.bundle.write_second(&closed.interval, &closed.parts, closed.span_ns)?;
+        self.bundle.write_second(&closed.interval, &closed.parts)?;
         let stops = self.windows.take(closed.interval.second, &closed.parts).map(ToString::to_string);
         stops.into_iter().for_each(|objective| self.abort(objective));
         Ok(())
@@ -346,7 +346,7 @@ impl<'a> Dispatcher<'a> {
     /// All of it, whatever becomes of the first: what the disk does not take is kept.
     fn write_rest(&mut self, end_ns: u64) -> Result<(), Error> {
         let mut written = self.write_owed(end_ns);
-        while let Some(closed) = self.seconds.close_any() {
+        while let Some(closed) = self.seconds.close_any(end_ns) {
             written = written.and(self.write(&closed));
         }
         for (group, gaps) in &self.gap_groups {

@@ -15,8 +15,6 @@ pub struct Closed {
     pub interval: Interval,
     /// What was recorded in it.
     pub parts: Parts,
-    /// From when to when, in nanoseconds since the run's origin.
-    pub span_ns: (u64, u64),
 }
 
 /// The seconds that are not whole yet.
@@ -50,10 +48,11 @@ impl Seconds {
         open.parts.merge(parts);
     }
 
-    /// What a worker that has ended had not reported yet: it belongs to the second that it ended in.
+    /// What a worker that has ended had not reported yet: it belongs to the second that it ended in, and an instant to
+    /// the second that it ends.
     pub fn last_report(&mut self, now_ns: u64, worker: u32, progress: Progress, parts: Parts) {
         self.running.remove(&worker);
-        let open = self.open.entry((now_ns / NS_PER_S).max(self.next)).or_default();
+        let open = self.open.entry((now_ns.saturating_sub(1) / NS_PER_S).max(self.next)).or_default();
         open.workers.insert(worker, progress);
         open.parts.merge(parts);
     }
@@ -63,22 +62,22 @@ impl Seconds {
         let (&second, open) = self.open.first_key_value()?;
         let reported = |worker: &u32| open.workers.contains_key(worker);
         let whole = !self.running.is_empty() && self.running.iter().all(reported);
-        if whole { self.close_next(second) } else { None }
+        if whole { self.close_next(second, NS_PER_S) } else { None }
     }
 
-    /// The next second whoever has reported it, at the end of a run.
-    pub fn close_any(&mut self) -> Option<Closed> {
+    /// The next second whoever has reported it, of a run that has ended at `end_ns`.
+    pub fn close_any(&mut self, end_ns: u64) -> Option<Closed> {
         let (&second, _) = self.open.first_key_value()?;
-        self.close_next(second)
+        self.close_next(second, Interval::length_ns(second, end_ns))
     }
 
-    fn close_next(&mut self, second: u64) -> Option<Closed> {
+    fn close_next(&mut self, second: u64, length_ns: u64) -> Option<Closed> {
         let open = self.open.remove(&second)?;
         let before = Progress::sum(self.workers.values());
         let mut worker_cpu_max: Option<f64> = None;
         for (worker, now) in open.workers {
             let then = self.workers.insert(worker, now).unwrap_or_default();
-            let share = now.cpu_ns.saturating_sub(then.cpu_ns) as f64 / NS_PER_S as f64;
+            let share = now.cpu_ns.saturating_sub(then.cpu_ns) as f64 / length_ns.max(1) as f64;
             worker_cpu_max = Some(worker_cpu_max.map_or(share, |most| most.max(share)));
         }
         let after = Progress::sum(self.workers.values());
@@ -87,12 +86,13 @@ impl Seconds {
         self.ticks = ticks;
         self.next = second + 1;
         let interval = Interval {
-            worker_cpu_max,
+            length_ns,
+            worker_cpu_max: worker_cpu_max.filter(|_| length_ns > 0),
             machine_cpu: machine_cpu.map(|cpu| cpu.busy),
             steal: machine_cpu.map(|cpu| cpu.stolen),
             ..interval(second, before, after, &open.parts)
         };
-        Some(Closed { interval, parts: open.parts, span_ns: (second * NS_PER_S, (second + 1) * NS_PER_S) })
+        Some(Closed { interval, parts: open.parts })
     }
 }
 
@@ -158,9 +158,11 @@ mod tests {
     fn at_the_end_nothing_is_left() {
         let mut seconds = Seconds::new(1);
         seconds.report(3, 0, progress(1, 1), Parts::default());
-        seconds.last_report(4_000_000_000, 0, progress(2, 0), Parts::default());
+        seconds.last_report(4_250_000_000, 0, progress(2, 0), Parts::default());
         assert!(seconds.close().is_none());
-        let closed: Vec<_> = std::iter::from_fn(|| seconds.close_any()).map(|closed| closed.interval.started).collect();
-        assert_eq!(closed, [1, 1]);
+        let told = |closed: Closed| (closed.interval.started, closed.interval.span_ns());
+        let closed: Vec<_> = std::iter::from_fn(|| seconds.close_any(4_250_000_000)).map(told).collect();
+        let (whole, last) = ((3_000_000_000, 4_000_000_000), (4_000_000_000, 4_250_000_000));
+        assert_eq!(closed, [(1, whole), (1, last)]);
     }
 }

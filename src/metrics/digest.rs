@@ -5,8 +5,6 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use hdrhistogram::Histogram as Hdr;
-
 use super::column::Column;
 use super::conversations::{Conversation, Conversations};
 use super::marginal::Marginal;
@@ -20,7 +18,7 @@ use super::tally::Tally;
 use super::tools::ToolSamples;
 use crate::stats::jackknife::{self, Counts};
 use crate::stats::rank::weighted_quantile;
-use crate::stats::{self, Groups, Incidence, Observation, histogram, proportion};
+use crate::stats::{self, Groups, Histogram, Incidence, Observation, proportion};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
 const FAILURES_MAX: usize = 100;
@@ -45,7 +43,7 @@ pub struct Digest {
     failures: BTreeMap<(String, String), u64>,
     objectives: Vec<Objective>,
     windows: Windows,
-    many: BTreeMap<Key, Hdr<u64>>,
+    many: BTreeMap<Key, Histogram>,
     /// The groups of streams for the jackknife, without the room that a histogram keeps for what did not happen: there
     /// are two for every variant and group.
     groups: BTreeMap<Key, Counts>,
@@ -139,20 +137,17 @@ impl Digest {
     }
 
     /// One more histogram of many samples an invocation, of one outcome.
-    ///
-    /// # Panics
-    /// Never: every histogram of a bundle has the same range and precision.
-    pub fn take_histogram(&mut self, key: Key, part: &Hdr<u64>) {
+    pub fn take_histogram(&mut self, key: Key, part: &Histogram) {
         if key.group.is_none() {
-            return histogram::add(&mut self.many, key, part);
+            return self.many.entry(key).or_default().merge(part);
         }
         let counts = self.groups.entry(key).or_default();
-        *counts = jackknife::pooled([std::mem::take(counts), histogram::counts(part).collect()].iter());
+        *counts = jackknife::pooled([std::mem::take(counts), part.counts().collect()].iter());
     }
 
     /// One more histogram of a second, for objectives over windows.
-    pub fn take_second(&mut self, second: u64, of: Recorded<'_>, part: &Hdr<u64>) {
-        self.windows.gather(second, of, || histogram::counts(part));
+    pub fn take_second(&mut self, second: u64, of: Recorded<'_>, part: &Histogram) {
+        self.windows.gather(second, of, || part.counts());
     }
 
     /// The plain quantile `p` of a series over all invocations, in nanoseconds: never refused, and without an interval.
@@ -163,8 +158,8 @@ impl Digest {
         match self.series.iter().position(|known| *known == series) {
             Some(at) => Incidence::new(&self.observations(at, Whose::All, false)).quantile_ns(p),
             None => {
-                let all = self.many(series.metric, Whose::All, false)?;
-                weighted_quantile(&histogram::counts(&all).collect::<Vec<_>>(), p)
+                let all = self.many(series.metric, Whose::All, false);
+                weighted_quantile(&all.counts().collect::<Vec<_>>(), p)
             }
         }
     }
@@ -321,10 +316,11 @@ impl Digest {
     }
 
     fn many_row(&self, metric: Metric, whose: Whose, completed_only: bool) -> Row {
-        let Some(all) = self.many(metric, whose, completed_only).filter(|all| !all.is_empty()) else {
+        let all = self.many(metric, whose, completed_only);
+        if all.count() == 0 {
             return Row::default();
-        };
-        let counts: Vec<_> = histogram::counts(&all).collect();
+        }
+        let counts: Vec<_> = all.counts().collect();
         let groups = Groups::new(self.groups(metric, whose, completed_only));
         let each = |p: f64| {
             if groups.is_empty() {
@@ -334,13 +330,12 @@ impl Digest {
             }
             Quantile::of(p, &groups.quantile(p), 0.0)
         };
-        #[expect(clippy::cast_possible_truncation, reason = "a mean of times that are under 24 hours")]
-        let mean_ns = all.mean() as u64;
+        let exact = all.exact();
         Row {
-            count: all.len(),
-            min_ns: Some(all.min()),
-            mean_ns: Some(mean_ns),
-            max_ns: Some(all.max()),
+            count: exact.count(),
+            min_ns: exact.min_ns(),
+            mean_ns: exact.mean_ns(),
+            max_ns: exact.max_ns(),
             quantiles: QUANTILES.into_iter().map(each).collect(),
             ..Row::default()
         }
@@ -364,14 +359,11 @@ impl Digest {
     }
 
     /// Everything that was recorded of a metric of many samples an invocation.
-    fn many(&self, metric: Metric, whose: Whose, completed_only: bool) -> Option<Hdr<u64>> {
-        let wanted = |key: &Key| self.wants(key, metric, whose, completed_only);
-        let mut parts = self.many.iter().filter(|(key, _)| wanted(key)).map(|(_, part)| part);
-        let mut all = parts.next()?.clone();
-        for part in parts {
-            all.add(part).expect("every histogram has the same range and precision");
-        }
-        Some(all)
+    fn many(&self, metric: Metric, whose: Whose, completed_only: bool) -> Histogram {
+        let mut all = Histogram::default();
+        let wanted = self.many.iter().filter(|(key, _)| self.wants(key, metric, whose, completed_only));
+        wanted.for_each(|(_, part)| all.merge(part));
+        all
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
-use hdrhistogram::Histogram as Hdr;
-
 use super::figures::printable;
+use crate::stats::Histogram;
 use crate::units::NS_PER_MS;
 
 /// Steps in which the distance to 100 % is halved; what HdrHistogram's own tools use.
@@ -16,12 +15,12 @@ const SUB_BUCKETS: u32 = 2_048;
 ///
 /// # Errors
 /// The output can't be written.
-pub fn write(metric: &str, of: &str, all: &Hdr<u64>, out: &mut impl Write) -> io::Result<()> {
+pub fn write(metric: &str, of: &str, all: &Histogram, out: &mut impl Write) -> io::Result<()> {
     let ms = |ns: f64| ns / NS_PER_MS as f64;
     writeln!(out, "#[{}, {of}, milliseconds]", printable(metric))?;
     writeln!(out, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
-    let mut counted = 0;
-    for step in all.iter_quantiles(TICKS_PER_HALF_DISTANCE) {
+    let (mut counted, buckets, exact) = (0, all.buckets(), all.exact());
+    for step in buckets.iter_quantiles(TICKS_PER_HALF_DISTANCE) {
         counted += step.count_since_last_iteration();
         let (value, share) = (ms(step.value_iterated_to() as f64), step.quantile_iterated_to());
         write!(out, "{value:>12.3} {share:>14.12} {counted:>10}")?;
@@ -30,7 +29,8 @@ pub fn write(metric: &str, of: &str, all: &Hdr<u64>, out: &mut impl Write) -> io
             false => writeln!(out)?,
         }
     }
-    writeln!(out, "#[Mean    = {:>12.3}, StdDeviation   = {:>12.3}]", ms(all.mean()), ms(all.stdev()))?;
-    writeln!(out, "#[Max     = {:>12.3}, Total count    = {:>12}]", ms(all.max() as f64), all.len())?;
-    writeln!(out, "#[Buckets = {:>12}, SubBuckets     = {SUB_BUCKETS:>12}]", all.buckets())
+    let [mean_ns, max_ns] = [exact.mean_ns(), exact.max_ns()].map(|ns| ns.unwrap_or_default() as f64);
+    writeln!(out, "#[Mean    = {:>12.3}, StdDeviation   = {:>12.3}]", ms(mean_ns), ms(buckets.stdev()))?;
+    writeln!(out, "#[Max     = {:>12.3}, Total count    = {:>12}]", ms(max_ns), all.count())?;
+    writeln!(out, "#[Buckets = {:>12}, SubBuckets     = {SUB_BUCKETS:>12}]", buckets.buckets())
 }

@@ -118,22 +118,24 @@ fn axis_time(ns: f64) -> String {
 }
 
 /// What a curve shows of a second.
-type OfSecond = fn(&Interval) -> Option<u64>;
+type OfSecond = fn(&Interval) -> Option<f64>;
 
 /// Each second's quantiles, and under them how many were in flight.
 fn timeline(seconds: &[Interval]) -> String {
     let at = |row: &Interval| row.second as f64;
     let of: [(&str, &str, OfSecond); 3] = [
-        ("time to first chunk, p50", "#2a7de1", |row| row.ttfc_from_intended_ns_p50),
-        ("time to first chunk, p99", "#7fb2f0", |row| row.ttfc_from_intended_ns_p99),
-        ("time to task_finished, p99", "#d1495b", |row| row.finish_from_intended_ns_p99),
+        ("time to first chunk, p50", "#2a7de1", |row| row.ttfc_from_intended_ns_p50.map(|ns| ns as f64)),
+        ("time to first chunk, p99", "#7fb2f0", |row| row.ttfc_from_intended_ns_p99.map(|ns| ns as f64)),
+        ("time to task_finished, p99", "#d1495b", |row| row.finish_from_intended_ns_p99.map(|ns| ns as f64)),
     ];
     let curve = |(name, colour, value): (&str, &'static str, OfSecond)| {
-        let points = seconds.iter().map(|row| (at(row), value(row).map(|value| value as f64))).collect();
+        let points = seconds.iter().map(|row| (at(row), value(row))).collect();
         Curve { name: name.to_owned(), colour, points, intervals: Vec::new() }
     };
-    let counted: [(&str, &str, OfSecond); 2] =
-        [("in flight", "#777", |row| Some(row.in_flight)), ("started a second", "#c9a227", |row| Some(row.started))];
+    let counted: [(&str, &str, OfSecond); 2] = [
+        ("in flight", "#777", |row| Some(row.in_flight as f64)),
+        ("started a second", "#c9a227", |row| row.per_s(row.started)),
+    ];
     let last = seconds.iter().map(|row| row.second).max().unwrap_or_default();
     let step = last.div_ceil(8).max(1);
     let marks: Vec<_> = (0..=last / step).map(|mark| (mark * step) as f64).map(|at| (at, format!("{at} s"))).collect();

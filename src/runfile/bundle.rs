@@ -112,8 +112,8 @@ impl Bundle {
     ///
     /// # Errors
     /// A file can't be written.
-    pub fn write_second(&mut self, interval: &Interval, parts: &Parts, span_ns: (u64, u64)) -> Result<(), Error> {
-        let (start_ns, end_ns) = span_ns;
+    pub fn write_second(&mut self, interval: &Interval, parts: &Parts) -> Result<(), Error> {
+        let (start_ns, end_ns) = interval.span_ns();
         for (tag, histogram) in &parts.histograms {
             let written = self.histograms.write(tag, start_ns, end_ns, histogram);
             written.map_err(|source| self.refused(HISTOGRAMS, source))?;

@@ -3,13 +3,14 @@
 //! Each line is one histogram of one stretch of the run, in nanoseconds, under the tag `metric:variant:outcome`, with
 //! `:scenario` behind it where the profile has any; each part is percent-encoded outside `[A-Za-z0-9._-]`. The outcome
 //! is `any` for what is recorded before it is known, and `warmup` for the warm-up.
+//!
+//! Buckets keep three digits. A comment before each line has what they round, to the nanosecond: other tools pass over it.
 
 use std::io::{self, BufRead, Cursor, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::Histogram as Hdr;
 use hdrhistogram::serialization::interval_log::{
     IntervalLogHistogram, IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag as HdrTag,
 };
@@ -18,8 +19,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use thiserror::Error;
 
 use crate::metrics::recorder::{GapGroup, Tag};
-use crate::stats::Histogram;
 use crate::stats::histogram::{DIGITS, HIGHEST_NS, LOWEST_NS};
+use crate::stats::{Exact, Histogram};
 
 /// What is escaped in a name: all but letters, digits and these.
 pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
@@ -28,6 +29,11 @@ pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_'
 pub const TAG_PARTS: &str = "metric:variant:outcome";
 /// What a tag consists of where the profile has scenarios.
 pub const TAG_PARTS_WITH_SCENARIO: &str = "metric:variant:outcome:scenario";
+
+/// What a comment begins with that has the exact totals of the histogram in the next line.
+const EXACT: &str = "#[Exact: ";
+/// What it ends with.
+const EXACT_END: &str = "]";
 
 /// The tag of a metric whose samples are kept by group of streams: `gap.g07`.
 const GROUP_PREFIX: &str = "gap.g";
@@ -41,6 +47,14 @@ pub enum Error {
     /// Not a line of a histogram log.
     #[error("read histograms.hlog: line {line} is no line of a histogram log")]
     Line {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A comment that has no totals.
+    #[error(
+        "read histograms.hlog: line {line} has no totals of times: expected {EXACT}count=N sum=NS min=NS max=NS{EXACT_END}"
+    )]
+    Totals {
         /// The line, from 1.
         line: usize,
     },
@@ -82,7 +96,7 @@ pub struct Line {
     /// Its length, in nanoseconds (to the millisecond).
     pub length_ns: u64,
     /// What was recorded, in nanoseconds.
-    pub histogram: Hdr<u64>,
+    pub histogram: Histogram,
 }
 
 impl<W: Write> Writer<W> {
@@ -109,7 +123,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The output can't be written.
     pub fn write(&mut self, tag: &Tag, start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
-        self.line([&tag.metric(), &tag.variant, tag.ended(), &tag.scenario], start_ns, end_ns, histogram)
+        self.line([&tag.metric(), &tag.variant, tag.ended(), &tag.scenario], (start_ns, end_ns), histogram)
     }
 
     /// Writes the gaps of one group of streams over the whole run.
@@ -119,11 +133,7 @@ impl<W: Write> Writer<W> {
     pub fn write_gap_group(&mut self, group: &GapGroup, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
         let metric = format!("{GROUP_PREFIX}{:02}", group.group);
         let outcome = if group.completed { "completed" } else { "other" };
-        self.line([&metric, &group.variant, outcome, &group.scenario], 0, end_ns, histogram)
-    }
-
-    fn line(&mut self, tag: [&str; 4], start_ns: u64, end_ns: u64, histogram: &Histogram) -> io::Result<()> {
-        histogram.hdr().map_or(Ok(()), |recorded| self.histogram(tag, (start_ns, end_ns), &recorded))
+        self.line([&metric, &group.variant, outcome, &group.scenario], (0, end_ns), histogram)
     }
 
     /// Writes a line as it was read.
@@ -132,17 +142,21 @@ impl<W: Write> Writer<W> {
     /// The output can't be written.
     pub fn write_line(&mut self, line: &Line) -> io::Result<()> {
         let span_ns = (line.start_ns, line.start_ns + line.length_ns);
-        self.histogram([&line.metric, &line.variant, &line.outcome, &line.scenario], span_ns, &line.histogram)
+        self.line([&line.metric, &line.variant, &line.outcome, &line.scenario], span_ns, &line.histogram)
     }
 
-    fn histogram(&mut self, tag: [&str; 4], (start_ns, end_ns): (u64, u64), inner: &Hdr<u64>) -> io::Result<()> {
+    fn line(&mut self, tag: [&str; 4], (start_ns, end_ns): (u64, u64), histogram: &Histogram) -> io::Result<()> {
+        if histogram.count() == 0 {
+            return Ok(());
+        }
+        writeln!(self.out, "{}", exact_comment(histogram.exact()))?;
         let mut tag = tag.map(|part| utf8_percent_encode(part, ESCAPED).to_string()).join(":");
         // What no scenario has stands under three parts.
         tag.truncate(tag.trim_end_matches(':').len());
         let tag = HdrTag::new(&tag).expect("an escaped tag has no comma, space or line end");
         let length = Duration::from_nanos(end_ns.saturating_sub(start_ns));
         let mut log = IntervalLogWriterBuilder::new().begin_log_with(&mut self.out, &mut self.serializer)?;
-        log.write_histogram(inner, Duration::from_nanos(start_ns), length, Some(tag))
+        log.write_histogram(&histogram.buckets(), Duration::from_nanos(start_ns), length, Some(tag))
             .map_err(|error| io::Error::other(format!("{error:?}")))
     }
 
@@ -169,6 +183,8 @@ pub struct Lines<R> {
     bytes: Vec<u8>,
     number: usize,
     cut_off: bool,
+    /// The totals of the histogram that comes next.
+    exact: Option<Exact>,
     deserializer: Deserializer,
 }
 
@@ -181,7 +197,7 @@ impl<R> std::fmt::Debug for Lines<R> {
 impl<R: BufRead> Lines<R> {
     /// The lines of this text.
     pub fn new(text: R) -> Self {
-        Self { text, bytes: Vec::new(), number: 0, cut_off: false, deserializer: Deserializer::new() }
+        Self { text, bytes: Vec::new(), number: 0, cut_off: false, exact: None, deserializer: Deserializer::new() }
     }
 
     fn next_line(&mut self) -> Result<Option<Line>, Error> {
@@ -195,8 +211,15 @@ impl<R: BufRead> Lines<R> {
                 return Ok(None);
             }
             self.number += 1;
+            if self.bytes.starts_with(EXACT.as_bytes()) {
+                // Another one without its histogram is of no more use.
+                self.exact = Some(exact_of(&self.bytes).ok_or(Error::Totals { line: self.number })?);
+                continue;
+            }
             match IntervalLogIterator::new(&self.bytes).next() {
-                Some(Ok(LogEntry::Interval(interval))) => return line(&interval, &mut self.deserializer).map(Some),
+                Some(Ok(LogEntry::Interval(interval))) => {
+                    return line(&interval, self.exact.take(), &mut self.deserializer).map(Some);
+                }
                 Some(Err(_)) => return Err(Error::Line { line: self.number }),
                 Some(Ok(_)) | None => {}
             }
@@ -224,16 +247,42 @@ pub fn read(text: impl BufRead, mut take: impl FnMut(Line)) -> Result<bool, Erro
     Ok(lines.cut_off)
 }
 
-fn line(interval: &IntervalLogHistogram<'_>, deserializer: &mut Deserializer) -> Result<Line, Error> {
+/// The totals as a comment.
+fn exact_comment(exact: Exact) -> String {
+    let [min_ns, max_ns] = [exact.min_ns(), exact.max_ns()].map(Option::unwrap_or_default);
+    format!("{EXACT}count={} sum={} min={min_ns} max={max_ns}{EXACT_END}", exact.count(), exact.sum_ns())
+}
+
+/// The totals that a line is the comment of.
+fn exact_of(line: &[u8]) -> Option<Exact> {
+    let text = str::from_utf8(line).ok()?.trim_end();
+    let mut cells = text.strip_prefix(EXACT)?.strip_suffix(EXACT_END)?.split(' ');
+    let mut next = |name: &str| cells.next()?.strip_prefix(name)?.strip_prefix('=');
+    let count = next("count")?.parse().ok()?;
+    let sum_ns = next("sum")?.parse().ok()?;
+    let (min_ns, max_ns) = (next("min")?.parse().ok()?, next("max")?.parse().ok()?);
+    Exact::told(count, sum_ns, min_ns, max_ns).filter(|_| cells.next().is_none())
+}
+
+fn line(
+    interval: &IntervalLogHistogram<'_>,
+    exact: Option<Exact>,
+    deserializer: &mut Deserializer,
+) -> Result<Line, Error> {
     let tag = interval.tag().map_or("", |tag| tag.as_str());
     let refuse = |why: String| Error::Histogram { tag: tag.to_owned(), why };
     let [metric, variant, outcome, scenario] =
         parts(tag).ok_or_else(|| refuse(format!("its tag is not {TAG_PARTS}")))?;
     let bytes = STANDARD.decode(interval.encoded_histogram()).map_err(|error| refuse(error.to_string()))?;
-    let histogram = deserializer.deserialize(&mut Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
-    if (histogram.low(), histogram.high(), histogram.sigfig()) != (LOWEST_NS, HIGHEST_NS, DIGITS) {
+    let buckets = deserializer.deserialize(&mut Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
+    if (buckets.low(), buckets.high(), buckets.sigfig()) != (LOWEST_NS, HIGHEST_NS, DIGITS) {
         return Err(refuse("its range and precision are not plimsoll's".to_owned()));
     }
+    let exact = exact.ok_or_else(|| refuse(format!(
+            "no line {EXACT}…{EXACT_END} with its totals stands before it: another version of plimsoll wrote it, or it was changed"
+        )))?;
+    let histogram = Histogram::logged(buckets, exact)
+        .ok_or_else(|| refuse("the totals in the line before it are of other times: it was changed".to_owned()))?;
     Ok(Line {
         metric,
         variant,
@@ -320,7 +369,7 @@ mod tests {
                 ("gap.g07", "base", "completed", "a:b", 0),
             ]
         );
-        assert!(lines.iter().all(|line| Some(&line.histogram) == histogram.hdr().as_deref()));
+        assert!(lines.iter().all(|line| line.histogram == histogram));
         assert_eq!((lines[0].gap_group(), lines[3].gap_group()), (None, Some(7)));
     }
 
@@ -335,7 +384,8 @@ mod tests {
         #[StartTime: 1700000000.123 (seconds since epoch)]
         #[BaseTime: 1700000000.123 (seconds since epoch)]
         ");
-        let line = text.lines().nth(4).expect("a histogram");
+        insta::assert_snapshot!(text.lines().nth(4).expect("its totals"), @"#[Exact: count=3 sum=3501000000 min=250000000 max=3000000000]");
+        let line = text.lines().nth(5).expect("a histogram");
         assert!(
             line.starts_with("Tag=ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed,0.000,1.000,"),
             "{line}"
@@ -351,13 +401,28 @@ mod tests {
 
     #[test]
     fn what_is_no_log_is_said() {
-        let told = [&b"a,b,c\n"[..], b"Tag=x:y,0.000,1.000,1.0,AAAA\n", b"Tag=x:y:z,0.000,1.000,1.0,AAAA\n"]
-            .map(|text| read(text, drop).expect_err("broken").to_string())
-            .join("\n");
+        let (whole, _) = log();
+        let whole = String::from_utf8(whole).expect("text");
+        let without = whole.lines().filter(|line| !line.starts_with(EXACT)).collect::<Vec<_>>().join("\n") + "\n";
+        let of_others = whole.replacen("count=3 sum=3501000000", "count=4 sum=3751000000", 1);
+        let broken = [
+            "a,b,c\n",
+            "Tag=x:y,0.000,1.000,1.0,AAAA\n",
+            "Tag=x:y:z,0.000,1.000,1.0,AAAA\n",
+            "#[Exact: count=1 sum=7 min=7 max=7\n",
+            "#[Exact: count=2 sum=7 min=7 max=7]\n",
+            &without,
+            &of_others,
+        ];
+        let told = broken.map(|text| read(text.as_bytes(), drop).expect_err("broken").to_string()).join("\n");
         insta::assert_snapshot!(told, @r#"
         read histograms.hlog: line 1 is no line of a histogram log
         read histograms.hlog: the histogram under "x:y": its tag is not metric:variant:outcome
         read histograms.hlog: the histogram under "x:y:z": An i/o operation failed: failed to fill whole buffer
+        read histograms.hlog: line 1 has no totals of times: expected #[Exact: count=N sum=NS min=NS max=NS]
+        read histograms.hlog: line 1 has no totals of times: expected #[Exact: count=N sum=NS min=NS max=NS]
+        read histograms.hlog: the histogram under "ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed": no line #[Exact: …] with its totals stands before it: another version of plimsoll wrote it, or it was changed
+        read histograms.hlog: the histogram under "ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed": the totals in the line before it are of other times: it was changed
         "#);
     }
 }

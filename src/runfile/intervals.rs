@@ -1,4 +1,4 @@
-//! `intervals.csv`: a row for each second of a run.
+//! `intervals.csv`: a row for each second of a run. The last one is as long as the run still was.
 
 use std::io::{self, Read, Write};
 
@@ -9,6 +9,7 @@ use super::bundle::INTERVALS;
 use super::table::{self, Error, Rows};
 use crate::metrics::{Metric, Series};
 use crate::stats::rank::weighted_quantile;
+use crate::units::NS_PER_S;
 
 /// One second of a run. Counts are of that second, but for `in_flight`, which is at its end; quantiles are those of
 /// what was recorded in it, in nanoseconds, absent where that was nothing.
@@ -16,6 +17,8 @@ use crate::stats::rank::weighted_quantile;
 pub struct Interval {
     /// The second, from 0, since the run's origin.
     pub second: u64,
+    /// How long it was, in nanoseconds: a run's last one ends with it.
+    pub length_ns: u64,
     /// Invocations in flight at its end.
     pub in_flight: u64,
     /// Invocations taken up.
@@ -57,6 +60,25 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// How long this second of a run is, or was when the run ended at `end_ns`; in nanoseconds.
+    #[must_use]
+    pub fn length_ns(second: u64, end_ns: u64) -> u64 {
+        end_ns.saturating_sub(second.saturating_mul(NS_PER_S)).min(NS_PER_S)
+    }
+
+    /// From when to when, in nanoseconds since the run's origin.
+    #[must_use]
+    pub fn span_ns(&self) -> (u64, u64) {
+        let start_ns = self.second.saturating_mul(NS_PER_S);
+        (start_ns, start_ns.saturating_add(self.length_ns))
+    }
+
+    /// What was counted in it, per second; absent where it had no length.
+    #[must_use]
+    pub fn per_s(&self, count: u64) -> Option<f64> {
+        (self.length_ns > 0).then(|| count as f64 * NS_PER_S as f64 / self.length_ns as f64)
+    }
+
     /// With the quantiles of what was recorded in this second: `counts` gives all of a series, as (value in
     /// nanoseconds, count) in order of value.
     #[must_use]
@@ -140,20 +162,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_last_second_of_a_run_is_shorter_and_its_rates_are_by_its_own_length() {
+        let lengths = [0, 1, 2, 3].map(|second| Interval::length_ns(second, 2_250_000_000));
+        assert_eq!(lengths, [NS_PER_S, NS_PER_S, 250_000_000, 0]);
+        let of = |length_ns: u64| Interval { length_ns, started: 5, ..Interval::default() };
+        assert_eq!(lengths.map(|length_ns| of(length_ns).per_s(5)), [Some(5.0), Some(5.0), Some(20.0), None]);
+    }
+
+    #[test]
     fn a_row_has_its_units_in_the_names_and_nothing_where_nothing_was() {
         let mut out = Vec::new();
         let mut writer = Writer::new(&mut out).expect("a vector takes it");
-        let row = Interval { second: 3, in_flight: 5, gap_ns_p99: Some(21_000_000), ..Interval::default() };
+        let row = Interval {
+            second: 3,
+            length_ns: 250_000_000,
+            in_flight: 5,
+            gap_ns_p99: Some(21_000_000),
+            ..Interval::default()
+        };
         writer.write(&row).expect("a vector takes it");
         drop(writer);
         insta::assert_snapshot!(String::from_utf8(out.clone()).expect("text"), @r"
-        second,in_flight,started,finished,completed,events,body_bytes,ttfc_from_intended_ns_p50,ttfc_from_intended_ns_p95,ttfc_from_intended_ns_p99,finish_from_intended_ns_p50,finish_from_intended_ns_p95,finish_from_intended_ns_p99,gap_ns_p50,gap_ns_p99,start_lag_ns_p99,client_lag_ns_p99,worker_cpu_max,machine_cpu,steal
-        3,5,0,0,0,0,0,,,,,,,,21000000,,,,,
+        second,length_ns,in_flight,started,finished,completed,events,body_bytes,ttfc_from_intended_ns_p50,ttfc_from_intended_ns_p95,ttfc_from_intended_ns_p99,finish_from_intended_ns_p50,finish_from_intended_ns_p95,finish_from_intended_ns_p99,gap_ns_p50,gap_ns_p99,start_lag_ns_p99,client_lag_ns_p99,worker_cpu_max,machine_cpu,steal
+        3,250000000,5,0,0,0,0,0,,,,,,,,21000000,,,,,
         ");
         let mut rows = Vec::new();
         let ended = read(&out[..], |row| rows.push(row)).expect("it was written by us");
         assert_eq!((rows, ended), (vec![row], Rows { whole: 1, truncated: false }));
-        let broken = String::from_utf8(out).expect("text").replace("3,5,", "3,five,");
-        insta::assert_snapshot!(read(broken.as_bytes(), drop).expect_err("no number"), @"read intervals.csv: CSV deserialize error: record 1 (line: 2, byte: 314): field 1: invalid digit found in string");
+        let broken = String::from_utf8(out).expect("text").replace(",5,", ",five,");
+        insta::assert_snapshot!(read(broken.as_bytes(), drop).expect_err("no number"), @"read intervals.csv: CSV deserialize error: record 1 (line: 2, byte: 324): field 2: invalid digit found in string");
     }
 }

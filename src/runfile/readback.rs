@@ -6,7 +6,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hdrhistogram::Histogram as Hdr;
 use thiserror::Error;
 
 use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS, RUN};
@@ -20,7 +19,7 @@ use crate::metrics::digest::{Digest, Key};
 use crate::metrics::objective::{NotAnObjective, Recorded};
 use crate::metrics::server::Observed;
 use crate::metrics::{Certificate, Metric, Outcome, Series, Summary, Warning};
-use crate::stats::histogram;
+use crate::stats::Histogram;
 use crate::units::NS_PER_S;
 
 /// Why a bundle can't be read.
@@ -89,13 +88,13 @@ pub fn seconds(folder: &Path) -> Result<Vec<Interval>, Error> {
 ///
 /// # Errors
 /// The file is missing or broken.
-pub fn completed(folder: &Path) -> Result<BTreeMap<String, Hdr<u64>>, Error> {
-    let (files, mut all) = (Files::of(folder), BTreeMap::new());
+pub fn completed(folder: &Path) -> Result<BTreeMap<String, Histogram>, Error> {
+    let (files, mut all) = (Files::of(folder), BTreeMap::<_, Histogram>::new());
     let Some(log) = files.open(HISTOGRAMS)? else { return Ok(all) };
     hlog::read(log, |line| {
         let wanted = line.outcome == Outcome::Completed.kind() || line.outcome == "any";
         if wanted && line.gap_group().is_none() {
-            histogram::add(&mut all, line.metric, &line.histogram);
+            all.entry(line.metric).or_default().merge(&line.histogram);
         }
     })?;
     Ok(all)
@@ -210,7 +209,7 @@ struct Log {
 
 impl Log {
     fn take(&mut self, line: &hlog::Line) {
-        let count = line.histogram.len();
+        let count = line.histogram.count();
         match line.metric.as_str() {
             _ if line.gap_group().is_some() => self.grouped_gaps += count,
             metric if metric == Metric::ClientLag.name() => self.lags += count,

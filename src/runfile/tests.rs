@@ -65,6 +65,8 @@ pub(super) fn ended(plan_index: u64, dice: u64) -> Ended {
     record.counts.chunks = gaps_ns.len() as u64 + 1;
     record.counts.events = record.counts.chunks + 2;
     record.counts.body_bytes = 100 * record.counts.events;
+    record.longest.gap_ns = gaps_ns.iter().copied().max();
+    record.longest.client_lag_ns = Some(2_000 + record.counts.events - 1);
     Ended { record, gaps_ns }
 }
 
@@ -135,8 +137,10 @@ fn write_with(parent: &Path, mut run: Run, all: &[Ended], encoding: Option<Encod
     let mut recorder = Recorder::new();
     let second_of = |one: &Ended| one.record.stamps.last_known_ns / NS_PER_S;
     let last = all.iter().map(second_of).max().unwrap_or_default();
+    let end_ns = end_ns(all);
     for second in 0..=last {
-        let mut row = Interval { second, ..Interval::default() };
+        let length_ns = Interval::length_ns(second, end_ns);
+        let mut row = Interval { second, length_ns, ..Interval::default() };
         for one in all.iter().filter(|one| second_of(one) == second) {
             bundle.write_invocation(&one.record).expect("written");
             if !one.record.outcome.was_started() {
@@ -155,12 +159,11 @@ fn write_with(parent: &Path, mut run: Run, all: &[Ended], encoding: Option<Encod
         }
         let parts: Parts = recorder.take();
         let row = row.with_quantiles(|series| parts.all(series).counts().collect());
-        bundle.write_second(&row, &parts, (second * NS_PER_S, (second + 1) * NS_PER_S)).expect("written");
+        bundle.write_second(&row, &parts).expect("written");
     }
     if let Some(encoding) = encoding {
         write_events(bundle.folder(), encoding, all);
     }
-    let end_ns = (last + 1) * NS_PER_S;
     for (group, gaps) in recorder.into_gap_groups() {
         bundle.write_gap_group(&group, end_ns, &gaps).expect("written");
     }
@@ -171,6 +174,11 @@ fn write_with(parent: &Path, mut run: Run, all: &[Ended], encoding: Option<Encod
     run.adopt(readback);
     bundle.write_run(&run).expect("written");
     bundle.folder().to_owned()
+}
+
+/// Two milliseconds after all is known.
+fn end_ns(all: &[Ended]) -> u64 {
+    all.iter().map(|one| one.record.stamps.last_known_ns).max().unwrap_or_default() + 2 * NS_PER_MS
 }
 
 fn harness(all: &[Ended], end_ns: u64) -> Harness {
@@ -333,25 +341,59 @@ fn changed_histograms_and_seconds_are_found() {
     });
     insta::assert_snapshot!(first(&told), @"
     summary.groups[0].metrics[4].all.count: 493 against 369
-    summary.groups[0].metrics[4].all.mean_ns: 21837271 against 21543836
+    summary.groups[0].metrics[4].all.mean_ns: 21837728 against 21544715
     summary.groups[0].metrics[4].completed.count: 493 against 369
-    summary.groups[0].metrics[4].completed.mean_ns: 21837271 against 21543836
+    summary.groups[0].metrics[4].completed.mean_ns: 21837728 against 21544715
     summary.groups[1].metrics[4].all.count: 327 against 203
-    summary.groups[1].metrics[4].all.mean_ns: 21283811 against 20412350
+    summary.groups[1].metrics[4].all.mean_ns: 21284403 against 20413793
     12 differences
     ");
     let told = told_after(INTERVALS, |text| {
         let mut lines: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
         let mut cells: Vec<&str> = lines[2].split(',').collect();
-        (cells[2], cells[8]) = ("99", "1");
+        (cells[1], cells[3], cells[9]) = ("999", "99", "1");
         lines[2] = cells.join(",");
         lines.join("\n") + "\n"
     });
     insta::assert_snapshot!(first(&told), @"
+    intervals.csv second 1.length_ns: 999 against 1000000000
     intervals.csv second 1.ttfc_from_intended_ns_p95: 1 against 235012095
     intervals.csv sum of started: 244 against 282
-    2 differences
+    3 differences
     ");
+}
+
+/// The text of a log with another total before the first histogram of a tag.
+fn with_total(text: &str, tag: &str, name: &str, change: impl Fn(u64) -> u64) -> String {
+    let mut lines: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
+    let at = lines.iter().position(|line| line.starts_with(&format!("Tag={tag},"))).expect("it was recorded");
+    let totals = lines[at - 1].clone();
+    let (before, rest) = totals.split_once(&format!("{name}=")).expect("it has that total");
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).expect("it ends");
+    let changed = change(rest[..digits].parse().expect("a number"));
+    lines[at - 1] = format!("{before}{name}={changed}{}", &rest[digits..]);
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn changed_totals_are_found_to_the_nanosecond() {
+    type Change = (&'static str, &'static str, fn(u64) -> u64);
+    let changes: [Change; 7] = [
+        ("gap:base:completed", "sum", |ns| ns + 1),
+        ("gap:base:completed", "max", |ns| ns + 1),
+        ("gap:base:completed", "count", |count| count + 1),
+        ("start_lag:base:completed", "sum", |ns| ns - 1),
+        ("client_lag:base:any", "sum", |ns| ns + 100_000),
+        ("client_lag:base:any", "max", |ns| ns + 1),
+        ("stamp_error:base:any", "sum", |ns| ns * 2),
+    ];
+    let told = changes.map(|(tag, name, change)| {
+        let told = told_after(HISTOGRAMS, |text| with_total(text, tag, name, change));
+        // What the summary makes of it comes first.
+        let kept: Vec<_> = told.lines().filter(|line| !line.starts_with("summary")).collect();
+        format!("{tag} {name}\n  {}", kept.join("\n  "))
+    });
+    insta::assert_snapshot!(told.join("\n"));
 }
 
 #[test]
@@ -372,7 +414,7 @@ fn cuts(text: &[u8]) -> Vec<usize> {
     let ends: Vec<_> = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
     let last = ends[ends.len().saturating_sub(2)].max(text.len().saturating_sub(400));
     let head = ends[0].min(40);
-    let between = ends.iter().flat_map(|end| [*end, *end + 1, end.saturating_sub(1)]).step_by(7);
+    let between = ends.iter().flat_map(|end| [*end, *end + 1, end.saturating_sub(1)]).step_by(13);
     (0..=head).chain(between).chain(last..text.len()).filter(|cut| *cut < text.len()).collect()
 }
 
@@ -437,9 +479,9 @@ fn contents(folder: &Path) -> (Vec<String>, Vec<String>, Vec<Interval>) {
     };
     invocations::read(open(INVOCATIONS), take).expect("whole");
     hlog::read(open(HISTOGRAMS), |line| {
-        let counts: Vec<_> = crate::stats::histogram::counts(&line.histogram).collect();
+        let (counts, exact): (Vec<_>, _) = (line.histogram.counts().collect(), line.histogram.exact());
         let tag = [line.metric, line.variant, line.outcome, line.scenario].join(":");
-        lines.push(format!("{tag} {} {counts:?}", line.start_ns));
+        lines.push(format!("{tag} {}+{} {counts:?} {exact:?}", line.start_ns, line.length_ns));
     })
     .expect("whole");
     let cpu_aside = |row: Interval| Interval { worker_cpu_max: None, machine_cpu: None, steal: None, ..row };
@@ -528,16 +570,28 @@ fn events_of_several_runs_of_one_plan_are_joined_and_agree() {
 #[test]
 fn a_pause_between_runs_is_taken_out_and_what_ran_at_once_stays_at_once() {
     let parent = tempfile::tempdir().expect("a folder");
-    let origin = |seconds: u64| (1_700_000_000 + seconds) * NS_PER_S;
-    let write = |id: &str, seconds| write(parent.path(), manifest(id, origin(seconds)), &some()[..100]);
-    // Each is over after its last whole second.
-    let (first, later, beside) = (write("first", 0), write("later", 900), write("beside", 1));
+    let write = |id: &str, after_ms: u64| {
+        let origin_ns = 1_700_000_000 * NS_PER_S + after_ms * NS_PER_MS;
+        write(parent.path(), manifest(id, origin_ns), &some()[..200])
+    };
+    let (first, later, beside) = (write("first", 0), write("later", 900_000), write("beside", 1_300));
     let end_ns = readback::read_run(&first).expect("a run").harness.expect("ended").end_ns;
-    let (_, run) = merge::merge(&[later, first, beside], parent.path()).expect("they are of one plan");
+    assert_eq!(end_ns, 1_665 * NS_PER_MS);
+    let (joined, run) = merge::merge(&[later, first, beside], parent.path()).expect("they are of one plan");
     let parts: Vec<_> = run.parts.iter().map(|part| (part.id.as_str(), part.shift_ns, part.first_worker)).collect();
-    assert_eq!(parts, [("first", 0, 0), ("beside", NS_PER_S, 2), ("later", NS_PER_S + end_ns, 4)]);
+    let beside_ns = 1_300 * NS_PER_MS;
+    assert_eq!(parts, [("first", 0, 0), ("beside", beside_ns, 2), ("later", beside_ns + end_ns, 4)]);
     assert_eq!((run.id.as_str(), run.workers), ("first-merged", 6));
-    assert_eq!(run.harness.expect("ended").end_ns, NS_PER_S + 2 * end_ns);
+    assert_eq!(verify(&joined, &run).expect("whole"), []);
+    assert_eq!(run.harness.expect("ended").end_ns, beside_ns + 2 * end_ns);
+    // The second run's seconds begin with the first one's second, as the nearest; the third run has its own.
+    let seconds = readback::seconds(&joined).expect("they were written");
+    let told: Vec<_> = seconds.iter().map(|row| (row.second, row.length_ns / NS_PER_MS)).collect();
+    assert_eq!(told, [(0, 1_000), (1, 1_000), (2, 665), (3, 1_000), (4, 665)]);
+    let alone = readback::seconds(&parent.path().join("later")).expect("they were written");
+    let rates = |rows: &[Interval]| rows.iter().map(|row| row.per_s(row.started)).collect::<Vec<_>>();
+    assert_eq!(rates(&seconds[3..]), rates(&alone));
+    assert_eq!(seconds[1].started, alone[0].started + alone[1].started);
 }
 
 #[test]

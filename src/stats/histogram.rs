@@ -4,10 +4,10 @@
 //! value that does not fit is counted apart, never put at the edge.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram as Hdr;
 
+use super::exact::Exact;
 use super::rank::rank;
 
 /// The lowest time that is told from 0, in nanoseconds.
@@ -25,12 +25,8 @@ const FEW: usize = 512;
 #[derive(Debug, Clone, Default)]
 pub struct Histogram {
     held: Held,
-    count: u64,
-    below_range: u64,
+    exact: Exact,
     above_range: u64,
-    sum_ns: u128,
-    min_ns: u64,
-    max_ns: u64,
 }
 
 /// The values within range.
@@ -77,8 +73,7 @@ impl Held {
 impl PartialEq for Histogram {
     /// The same totals and the same buckets, in whatever way they are held.
     fn eq(&self, other: &Self) -> bool {
-        let totals = |of: &Self| (of.count, of.below_range, of.above_range, of.sum_ns, of.min_ns, of.max_ns);
-        totals(self) == totals(other) && self.counts().eq(other.counts())
+        (self.exact, self.above_range) == (other.exact, other.above_range) && self.counts().eq(other.counts())
     }
 }
 
@@ -87,6 +82,19 @@ impl Histogram {
     #[must_use]
     pub fn of_many() -> Self {
         Self { held: Held::Many(in_buckets(&[])), ..Self::default() }
+    }
+
+    /// The histogram of these buckets and exact totals, as a log has them; `None` when they are not of the same times.
+    #[must_use]
+    pub fn logged(buckets: Hdr<u64>, exact: Exact) -> Option<Self> {
+        let above_range = exact.count().checked_sub(buckets.len())?;
+        let same = |one: u64, other: u64| buckets.equivalent(one, other);
+        let smallest = buckets.is_empty() || exact.min_ns().is_some_and(|ns| same(ns, buckets.min()));
+        let largest = match above_range {
+            0 => buckets.is_empty() || exact.max_ns().is_some_and(|ns| same(ns, buckets.max())),
+            _ => exact.max_ns() > Some(HIGHEST_NS),
+        };
+        (smallest && largest).then_some(Self { held: Held::Many(buckets), exact, above_range })
     }
 
     /// Counts one time.
@@ -99,31 +107,21 @@ impl Histogram {
         if n == 0 {
             return;
         }
-        self.min_ns = if self.count == 0 { ns } else { self.min_ns.min(ns) };
-        self.max_ns = self.max_ns.max(ns);
-        self.count += n;
-        self.sum_ns += u128::from(ns) * u128::from(n);
+        self.exact.record(ns, n);
         if ns > HIGHEST_NS {
             self.above_range += n;
             return;
-        }
-        if ns < LOWEST_NS {
-            self.below_range += n;
         }
         self.held.record(ns, n);
     }
 
     /// Adds all that another histogram counted.
     pub fn merge(&mut self, other: &Self) {
-        if other.count == 0 {
+        if other.count() == 0 {
             return;
         }
-        self.min_ns = if self.count == 0 { other.min_ns } else { self.min_ns.min(other.min_ns) };
-        self.max_ns = self.max_ns.max(other.max_ns);
-        self.count += other.count;
-        self.below_range += other.below_range;
-        self.above_range += other.above_range;
-        self.sum_ns += other.sum_ns;
+        self.exact.merge(&other.exact);
+        self.above_range = self.above_range.saturating_add(other.above_range);
         self.held.merge(&other.held);
     }
 
@@ -137,16 +135,10 @@ impl Histogram {
         *self = Self { held, ..Self::default() };
     }
 
-    /// How many times were recorded, those out of range included.
+    /// How many times were recorded, those over 24 h included.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// How many were under 1 µs: they are in the lowest buckets, whose resolution is half a microsecond.
-    #[must_use]
-    pub fn below_range(&self) -> u64 {
-        self.below_range
+        self.exact.count()
     }
 
     /// How many were over 24 h: they are in no bucket, but in [`count`](Self::count) and in the exact totals.
@@ -155,28 +147,10 @@ impl Histogram {
         self.above_range
     }
 
-    /// The exact sum, in nanoseconds.
+    /// What the buckets round. Times under 1 µs are in the lowest buckets, whose resolution is half a microsecond.
     #[must_use]
-    pub fn sum_ns(&self) -> u128 {
-        self.sum_ns
-    }
-
-    /// The exact minimum, in nanoseconds.
-    #[must_use]
-    pub fn min_ns(&self) -> Option<u64> {
-        (self.count > 0).then_some(self.min_ns)
-    }
-
-    /// The exact maximum, in nanoseconds.
-    #[must_use]
-    pub fn max_ns(&self) -> Option<u64> {
-        (self.count > 0).then_some(self.max_ns)
-    }
-
-    /// The exact mean, in nanoseconds.
-    #[must_use]
-    pub fn mean_ns(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum_ns as f64 / self.count as f64)
+    pub fn exact(&self) -> Exact {
+        self.exact
     }
 
     /// Quantile `p` in nanoseconds, as the upper end of its bucket (as HdrHistogram's own tools say it); `None` when
@@ -186,10 +160,10 @@ impl Histogram {
     /// `p` is not within [0, 1].
     #[must_use]
     pub fn quantile_ns(&self, p: f64) -> Option<u64> {
-        if self.count == 0 {
+        if self.count() == 0 {
             return None;
         }
-        let mut missing = rank(p, self.count);
+        let mut missing = rank(p, self.count());
         for (ns, count) in self.counts() {
             if count >= missing {
                 return Some(ns);
@@ -204,7 +178,19 @@ impl Histogram {
         self.hdr().map_or_else(Vec::new, |hdr| counts(&hdr).collect()).into_iter()
     }
 
-    /// The histogram to write into an interval log; `None` as long as nothing was recorded within range.
+    /// The sums of the lowest and of the highest times that the buckets can hold, in nanoseconds: the exact sum of those
+    /// within range lies between them.
+    #[must_use]
+    pub fn sum_bounds_ns(&self) -> (u128, u128) {
+        let Some(hdr) = self.hdr() else { return (0, 0) };
+        let add = |(low_ns, high_ns): (u128, u128), (ns, count): (u64, u64)| {
+            let of = |ns: u64| u128::from(ns) * u128::from(count);
+            (low_ns + of(hdr.lowest_equivalent(ns)), high_ns + of(ns))
+        };
+        counts(&hdr).fold((0, 0), add)
+    }
+
+    /// The buckets alone; `None` as long as nothing was recorded within range.
     #[must_use]
     pub fn hdr(&self) -> Option<Cow<'_, Hdr<u64>>> {
         match &self.held {
@@ -213,23 +199,17 @@ impl Histogram {
             Held::Many(hdr) => (!hdr.is_empty()).then_some(Cow::Borrowed(hdr)),
         }
     }
-}
 
-/// Every bucket of an HdrHistogram that is not empty as (upper end, count), in order of value: of one that was read
-/// back from a log, say.
-pub fn counts(inner: &Hdr<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
-    inner.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
-}
-
-/// Adds an HdrHistogram of ours to the one under `key`.
-///
-/// # Panics
-/// It has another range or precision than ours.
-pub fn add<K: Ord>(all: &mut BTreeMap<K, Hdr<u64>>, key: K, part: &Hdr<u64>) {
-    match all.get_mut(&key) {
-        Some(all) => all.add(part).expect("every histogram has the same range and precision"),
-        None => drop(all.insert(key, part.clone())),
+    /// The buckets to write into an interval log, whether or not anything is in them.
+    #[must_use]
+    pub fn buckets(&self) -> Cow<'_, Hdr<u64>> {
+        self.hdr().unwrap_or_else(|| Cow::Owned(in_buckets(&[])))
     }
+}
+
+/// Every bucket that is not empty as (upper end, count), in order of value.
+fn counts(inner: &Hdr<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
+    inner.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
 }
 
 fn in_buckets(few: &[(u64, u64)]) -> Hdr<u64> {
@@ -253,7 +233,7 @@ mod tests {
     #[test]
     fn nothing_recorded_has_no_numbers_and_no_memory() {
         let nothing = Histogram::default();
-        assert_eq!((nothing.count(), nothing.min_ns(), nothing.max_ns(), nothing.mean_ns()), (0, None, None, None));
+        assert_eq!((nothing.count(), nothing.exact()), (0, Exact::default()));
         assert_eq!(nothing.quantile_ns(0.5), None);
         assert!(nothing.hdr().is_none());
     }
@@ -267,9 +247,10 @@ mod tests {
     #[test]
     fn out_of_range_is_counted_and_has_no_bucket() {
         let histogram = of(&[0, 999, 1_000, HIGHEST_NS, HIGHEST_NS + 1, u64::MAX]);
-        assert_eq!((histogram.count(), histogram.below_range(), histogram.above_range()), (6, 2, 2));
-        assert_eq!((histogram.min_ns(), histogram.max_ns()), (Some(0), Some(u64::MAX)));
-        assert_eq!(histogram.sum_ns(), 1_999 + 2 * u128::from(HIGHEST_NS) + 1 + u128::from(u64::MAX));
+        assert_eq!((histogram.count(), histogram.above_range()), (6, 2));
+        let exact = histogram.exact();
+        assert_eq!((exact.min_ns(), exact.max_ns()), (Some(0), Some(u64::MAX)));
+        assert_eq!(exact.sum_ns(), 1_999 + 2 * u128::from(HIGHEST_NS) + 1 + u128::from(u64::MAX));
         assert_eq!(histogram.counts().map(|(_, count)| count).sum::<u64>(), 4);
         assert!(histogram.quantile_ns(4.0 / 6.0).expect("within range") >= HIGHEST_NS);
         assert_eq!(histogram.quantile_ns(0.99), None, "its rank is among those over 24 h");
@@ -281,14 +262,27 @@ mod tests {
         let mut histogram = of(&[5_000, u64::MAX]);
         histogram.clear();
         assert!(histogram.hdr().is_none());
-        assert_eq!((histogram.count(), histogram.above_range(), histogram.max_ns()), (0, 0, None));
+        assert_eq!((histogram.above_range(), histogram.exact()), (0, Exact::default()));
         histogram.record(7_000);
-        assert_eq!((histogram.min_ns(), histogram.max_ns()), (Some(7_000), Some(7_000)));
+        assert_eq!((histogram.exact().min_ns(), histogram.exact().max_ns()), (Some(7_000), Some(7_000)));
     }
 
     /// Times over the whole range, as many small as large, and some beyond it.
     fn times() -> impl Strategy<Value = u64> {
         (0_u32..48, any::<u64>()).prop_map(|(bits, random)| random & ((1 << bits) - 1))
+    }
+
+    #[test]
+    fn totals_of_other_times_do_not_go_with_the_buckets() {
+        let one = of(&[5_000, 70_000, 70_000]);
+        let told = |values: &[u64]| Histogram::logged(one.buckets().into_owned(), of(values).exact());
+        assert_eq!(told(&[5_000, 70_000, 70_000]).as_ref(), Some(&one));
+        for other in
+            [&[5_000, 70_000][..], &[9_000, 70_000, 70_000], &[5_000, 70_000, 90_000], &[5_000, 70_000, 70_000, 1]]
+        {
+            assert_eq!(told(other), None, "{other:?}");
+        }
+        assert!(told(&[5_000, 70_000, 70_000, u64::MAX]).is_some_and(|more| more.above_range() == 1));
     }
 
     proptest! {
@@ -324,9 +318,14 @@ mod tests {
             percent in 0_u32..=100,
         ) {
             let histogram = of(&values);
-            prop_assert_eq!(histogram.sum_ns(), values.iter().map(|ns| u128::from(*ns)).sum::<u128>());
-            prop_assert_eq!(histogram.min_ns(), values.iter().copied().min());
-            prop_assert_eq!(histogram.max_ns(), values.iter().copied().max());
+            let exact = histogram.exact();
+            prop_assert_eq!(exact.sum_ns(), values.iter().map(|ns| u128::from(*ns)).sum::<u128>());
+            prop_assert_eq!((exact.min_ns(), exact.max_ns()), (values.iter().copied().min(), values.iter().copied().max()));
+            let within = values.iter().filter(|ns| **ns <= HIGHEST_NS).map(|ns| u128::from(*ns)).sum::<u128>();
+            let (low_ns, high_ns) = histogram.sum_bounds_ns();
+            prop_assert!((low_ns..=high_ns).contains(&within));
+            let logged = Histogram::logged(histogram.buckets().into_owned(), exact);
+            prop_assert_eq!(logged, Some(histogram.clone()));
             values.sort_unstable();
             let p = f64::from(percent) / 100.0;
             let plain = weighted_quantile(&values.iter().map(|ns| (*ns, 1)).collect::<Vec<_>>(), p).expect("values");

@@ -8,6 +8,7 @@ pub mod bootstrap;
 pub mod coverage;
 pub mod effect;
 pub mod effective;
+pub mod exact;
 pub mod histogram;
 pub mod incidence;
 pub mod jackknife;
@@ -22,6 +23,7 @@ pub mod warmup;
 
 pub use bootstrap::{Arm, Pairing};
 pub use effect::{Effect, Verdict, Worse};
+pub use exact::Exact;
 pub use histogram::Histogram;
 pub use incidence::{Incidence, Observation};
 pub use jackknife::Groups;

@@ -3,6 +3,7 @@
 use super::{SECOND, exact, simulate};
 use crate::driver::Stop;
 use crate::metrics::{Metric, Outcome, Series};
+use crate::runfile::readback;
 use crate::units::NS_PER_MS;
 
 #[test]
@@ -45,4 +46,15 @@ fn an_interrupt_drains_and_a_second_one_cuts() {
     let ledger = &cut.ended.ledger;
     let ends = [Outcome::Completed, Outcome::Cut, Outcome::NotStarted].map(|outcome| ledger.of(outcome));
     assert_eq!((ends, cut.ended.end_ns), ([2, 2, 6], 500 * NS_PER_MS));
+}
+
+#[test]
+fn the_last_second_of_a_run_is_as_long_as_the_run_still_was() {
+    // Rounds of 340 ms, two at a time: the fifth one ends at 1.7 s.
+    let run = simulate(&exact("load.concurrency = 2\nload.invocations = 10", ""), 2, &[]);
+    let seconds = readback::seconds(&run.bundle).expect("they were written");
+    let told: Vec<_> = seconds.iter().map(|row| (row.second, row.length_ns / NS_PER_MS, row.finished)).collect();
+    assert_eq!(told, [(0, 1_000, 4), (1, 700, 6)]);
+    assert_eq!(seconds[1].per_s(6), Some(6.0 / 0.7));
+    assert_eq!(run.verified().1, Vec::<String>::new());
 }

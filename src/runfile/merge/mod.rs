@@ -3,7 +3,8 @@
 //!
 //! Every row is kept, its stamps moved onto the first part's clock by what the wall clocks say, to the nanosecond; a
 //! pause in which no part ran is taken out, so that rates stay rates under load. Histograms and seconds are added up by
-//! whole seconds of that clock; events follow part by part. What each part was, and by how much it was moved, stands in `run.json`.
+//! whole seconds of that clock, and what follows a pause begins with a second of its own: none is longer than one. Events
+//! follow part by part. What each part was, and by how much it was moved, stands in `run.json`.
 
 mod events;
 mod seconds;
@@ -15,12 +16,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::bundle::{self, Bundle, INVOCATIONS};
+use super::bundle::{self, Bundle, INTERVALS, INVOCATIONS};
 use super::difference::{Difference, differences, told};
 use super::network::Sockets;
 use super::run::{Harness, LeftTasks, Part, Stamps};
 use super::table::Rows;
-use super::{Run, Status, hlog, invocations, readback, table};
+use super::{Run, Status, hlog, intervals, invocations, readback, table};
 use crate::agent::Times;
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::{Record, record};
@@ -95,6 +96,8 @@ struct Source {
     harness: Harness,
     /// What its stamps are moved by.
     shift_ns: u64,
+    /// What its seconds are moved by: a second can't be cut.
+    shift_seconds: u64,
     /// The pauses that were taken out before it.
     pauses_ns: u64,
     /// What its workers' numbers are moved by.
@@ -106,7 +109,15 @@ impl Source {
         let run = readback::read_run(folder)?;
         let harness = run.harness.clone().filter(|_| !matches!(run.status, Status::Running | Status::WriteFailed));
         let harness = harness.ok_or_else(|| Error::Unfinished(folder.to_owned()))?;
-        Ok(Self { folder: folder.to_owned(), run, harness, shift_ns: 0, pauses_ns: 0, worker_shift: 0 })
+        Ok(Self {
+            folder: folder.to_owned(),
+            run,
+            harness,
+            shift_ns: 0,
+            shift_seconds: 0,
+            pauses_ns: 0,
+            worker_shift: 0,
+        })
     }
 
     /// Refuses a file of its that does not end.
@@ -120,9 +131,12 @@ impl Source {
         Ok(BufReader::new(file))
     }
 
-    /// What its seconds are moved by: a second can't be cut.
-    fn shift_seconds(&self) -> u64 {
-        (self.shift_ns + NS_PER_S / 2) / NS_PER_S
+    /// How many seconds it has, the last one perhaps not a whole one.
+    fn seconds(&self) -> Result<u64, Error> {
+        let mut seconds = 0;
+        let rows = intervals::read(self.file(INTERVALS)?, |row| seconds = row.second + 1)?;
+        self.whole(INTERVALS, rows)?;
+        Ok(seconds)
     }
 
     fn ends_ns(&self) -> u64 {
@@ -183,6 +197,8 @@ fn placed(folders: &[PathBuf]) -> Result<Vec<Source>, Error> {
         }
     }
     let (mut ends_ns, mut pauses_ns, mut workers) = (0, 0, 0);
+    // Where those began that ran at once, on the common clock and among the seconds; and where the seconds end.
+    let (mut began_ns, mut first_second, mut end_second) = (0, 0, 0);
     let origin_ns = sources[0].run.origin_unix_ns;
     for source in &mut sources {
         let after_ns = source.run.origin_unix_ns - origin_ns - pauses_ns;
@@ -190,6 +206,11 @@ fn placed(folders: &[PathBuf]) -> Result<Vec<Source>, Error> {
         source.shift_ns = after_ns.min(ends_ns);
         pauses_ns += after_ns - source.shift_ns;
         source.pauses_ns = pauses_ns;
+        if source.shift_ns >= ends_ns {
+            (began_ns, first_second) = (source.shift_ns, end_second);
+        }
+        source.shift_seconds = first_second + (source.shift_ns - began_ns + NS_PER_S / 2) / NS_PER_S;
+        end_second = end_second.max(source.shift_seconds + source.seconds()?);
         source.worker_shift = workers;
         workers += source.run.workers;
         ends_ns = ends_ns.max(source.ends_ns());

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
-use hdrhistogram::Histogram as Hdr;
-
 use super::{Error, Source};
 use crate::runfile::bundle::{Bundle, HISTOGRAMS, INTERVALS};
 use crate::runfile::hlog::{self, Line, Lines};
 use crate::runfile::intervals::{self, Interval};
-use crate::stats::histogram;
+use crate::stats::Histogram;
 use crate::units::NS_PER_S;
 
 /// The metric, the variant, the outcome and the scenario of a line.
@@ -22,14 +20,15 @@ type Moved = Peekable<Box<dyn Iterator<Item = Result<Line, hlog::Error>>>>;
 pub(super) fn write(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error> {
     let mut rows = rows(sources)?;
     let mut logs = sources.iter().map(log).collect::<Result<Vec<_>, _>>()?;
-    let mut groups: BTreeMap<Tag, Hdr<u64>> = BTreeMap::new();
+    let mut groups: BTreeMap<Tag, Histogram> = BTreeMap::new();
     while let Some(start_ns) = logs.iter_mut().filter_map(|log| Some(start(log.peek()?))).min() {
-        let mut recorded: BTreeMap<Tag, Hdr<u64>> = BTreeMap::new();
+        let mut recorded: BTreeMap<Tag, Histogram> = BTreeMap::new();
         for log in &mut logs {
             while let Some(line) = log.next_if(|line| start(line) == start_ns) {
                 let line = line?;
                 let all = if line.gap_group().is_some() { &mut groups } else { &mut recorded };
-                histogram::add(all, (line.metric, line.variant, line.outcome, line.scenario), &line.histogram);
+                let tag = (line.metric, line.variant, line.outcome, line.scenario);
+                all.entry(tag).or_default().merge(&line.histogram);
             }
         }
         let second = start_ns / NS_PER_S;
@@ -41,8 +40,8 @@ pub(super) fn write(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error
         for row in std::mem::replace(&mut rows, later).values() {
             bundle.write_interval(row)?;
         }
-        write_lines(recorded.iter(), start_ns, NS_PER_S, bundle)?;
-        let row = rows.remove(&second).unwrap_or(Interval { second, ..Interval::default() });
+        let row = rows.remove(&second).unwrap_or(Interval { second, length_ns: NS_PER_S, ..Interval::default() });
+        write_lines(recorded.iter(), start_ns, row.length_ns, bundle)?;
         bundle.write_interval(&with_quantiles(row, &recorded))?;
     }
     for row in rows.values() {
@@ -57,8 +56,9 @@ fn rows(sources: &[Source]) -> Result<BTreeMap<u64, Interval>, Error> {
     let mut rows: BTreeMap<u64, Interval> = BTreeMap::new();
     for source in sources {
         let ended = intervals::read(source.file(INTERVALS)?, |row| {
-            let second = row.second + source.shift_seconds();
+            let second = row.second + source.shift_seconds;
             let all = rows.entry(second).or_insert(Interval { second, ..Interval::default() });
+            all.length_ns = all.length_ns.max(row.length_ns);
             all.in_flight += row.in_flight;
             all.started += row.started;
             all.finished += row.finished;
@@ -78,7 +78,7 @@ fn rows(sources: &[Source]) -> Result<BTreeMap<u64, Interval>, Error> {
 
 /// The lines of a source, moved by whole seconds; those of a whole run stay at its beginning.
 fn log(source: &Source) -> Result<Moved, Error> {
-    let by_ns = source.shift_seconds() * NS_PER_S;
+    let by_ns = source.shift_seconds * NS_PER_S;
     let lines: Box<dyn Iterator<Item = _>> = Box::new(Lines::new(source.file(HISTOGRAMS)?).map(move |line| {
         let mut line = line?;
         line.start_ns += by_ns;
@@ -92,18 +92,17 @@ fn start(line: &Result<Line, hlog::Error>) -> u64 {
     line.as_ref().map_or(0, |line| line.start_ns / NS_PER_S * NS_PER_S)
 }
 
-fn with_quantiles(row: Interval, recorded: &BTreeMap<Tag, Hdr<u64>>) -> Interval {
+fn with_quantiles(row: Interval, recorded: &BTreeMap<Tag, Histogram>) -> Interval {
     row.with_quantiles(|series| {
         let name = series.name();
-        let mut all = BTreeMap::new();
-        let of = recorded.iter().filter(|((metric, ..), _)| *metric == name);
-        of.for_each(|(_, part)| histogram::add(&mut all, (), part));
-        all.get(&()).map_or_else(Vec::new, |all| histogram::counts(all).collect())
+        let mut all = Histogram::default();
+        recorded.iter().filter(|((metric, ..), _)| *metric == name).for_each(|(_, part)| all.merge(part));
+        all.counts().collect()
     })
 }
 
 fn write_lines<'h>(
-    histograms: impl Iterator<Item = (&'h Tag, &'h Hdr<u64>)>,
+    histograms: impl Iterator<Item = (&'h Tag, &'h Histogram)>,
     start_ns: u64,
     length_ns: u64,
     bundle: &mut Bundle,

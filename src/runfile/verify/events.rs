@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use hdrhistogram::Histogram as Hdr;
-
 use crate::metrics::Metric;
 use crate::runfile::bundle::INVOCATIONS;
 use crate::runfile::difference::Difference;
 use crate::runfile::events::{self, EVENTS};
 use crate::runfile::invocations;
 use crate::runfile::readback::Error;
+use crate::stats::Histogram;
 use crate::stats::rank::weighted_quantile;
-use crate::stats::{Histogram, histogram};
 
 /// The quantiles that must agree.
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 1.0];
@@ -32,7 +30,7 @@ struct Stream {
 /// The lags and gaps of all events against those of the histograms; nothing where no events were written.
 ///
 /// Gaps are compared where the rows count no event of another task: the events do not say whose they are.
-pub(super) fn against(folder: &Path, stored: &BTreeMap<String, Hdr<u64>>) -> Result<Vec<Difference>, Error> {
+pub(super) fn against(folder: &Path, stored: &BTreeMap<String, Histogram>) -> Result<Vec<Difference>, Error> {
     let (mut gaps, mut lags) = (Histogram::default(), Histogram::default());
     let mut streams: BTreeMap<u64, Stream> = BTreeMap::new();
     let ended = events::read(folder, |event| {
@@ -70,8 +68,8 @@ fn has_foreign_events(folder: &Path) -> Result<bool, Error> {
     Ok(foreign > 0)
 }
 
-fn apart(metric: Metric, stored: &BTreeMap<String, Hdr<u64>>, again: &Histogram) -> Vec<Difference> {
-    let stored: Vec<_> = stored.get(metric.name()).map_or_else(Vec::new, |all| histogram::counts(all).collect());
+fn apart(metric: Metric, stored: &BTreeMap<String, Histogram>, again: &Histogram) -> Vec<Difference> {
+    let stored: Vec<_> = stored.get(metric.name()).map_or_else(Vec::new, |all| all.counts().collect());
     let again: Vec<_> = again.counts().collect();
     let samples = |counts: &[(u64, u64)]| counts.iter().map(|(_, count)| count).sum::<u64>();
     let name = format!("{EVENTS} {}", metric.name());

@@ -2,29 +2,28 @@
 //! these against each other.
 //!
 //! The summary is made again, field by field. The histograms of what an invocation has once are recorded again from the
-//! rows; those of what it has often hold as many samples as the rows count; each second's quantiles are read again from
-//! its histograms. Exact throughout; only what comes from `events.csv`, which keeps every stamp as it was taken, is
+//! rows; those of what it has often hold as many samples as the rows count, with the sums and the largest that rows know of;
+//! each second's quantiles are read again from its histograms, and it is as long as the run says. Exact throughout; only what comes from `events.csv`, which keeps every stamp as it was taken, is
 //! held to 0.1 %.
 
 mod events;
+mod log;
+mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::path::Path;
 
-use hdrhistogram::Histogram as Hdr;
 use serde_json::{Value, json};
 
+use self::log::Log;
+use self::rows::Rows;
 use super::bundle::{HISTOGRAMS, INTERVALS, INVOCATIONS};
 use super::difference::{Difference, differences};
 use super::files::Files;
 use super::intervals::Interval;
 use super::readback::{Error, sum_up};
-use super::{Run, hlog, intervals, invocations};
-use crate::metrics::certificate::NO_SOCKET;
-use crate::metrics::{Metric, Outcome, Record, Series};
-use crate::stats::{Histogram, Observation, histogram};
-use crate::units::NS_PER_S;
+use super::{Run, intervals, invocations};
+use crate::units::{NS_PER_MS, NS_PER_S};
 
 /// Every field in which a bundle contradicts itself, `one` being what is stored and `other` what it ought to be.
 ///
@@ -46,7 +45,7 @@ pub fn verify(folder: &Path, run: &Run) -> Result<Vec<Difference>, Error> {
     let log = files.open(HISTOGRAMS)?.map(Log::read).transpose()?;
     let log = log.inspect(|log| found.extend(log.against(&rows))).unwrap_or_default();
     if let Some(text) = files.open(INTERVALS)? {
-        found.extend(seconds(text, &log, &rows)?);
+        found.extend(seconds(text, &log, &rows, run)?);
     }
     found.extend(events::against(folder, &log.by_metric())?);
     Ok(found)
@@ -64,175 +63,11 @@ fn summary(folder: &Path, run: &Run) -> Result<Vec<Difference>, Error> {
     Ok(differences("", &told(run), &told(&again)))
 }
 
-/// What a row has too often to hold each: only how often.
-const MANY: [Metric; 3] = [Metric::Gap, Metric::ClientLag, Metric::StampError];
-
-/// What the name of a tool's calls begins with.
-const TOOL_PREFIX: &str = "tool.";
-
 /// A metric's name, the variant, the outcome and the scenario: the tag of a histogram.
 type Tag = (String, String, String, String);
 
-/// A variant, a scenario, and whether the streams completed.
-type OfGaps = (String, String, bool);
-
-/// What the histograms must hold, by the rows.
-#[derive(Debug, Default)]
-struct Rows {
-    recorded: BTreeMap<Tag, Histogram>,
-    counted: BTreeMap<Tag, u64>,
-    /// Those that a worker took up, whether or not they could be made.
-    taken_up: u64,
-    started: u64,
-    completed: u64,
-    events: u64,
-    body_bytes: u64,
-}
-
-impl Rows {
-    fn take(&mut self, record: &Record) {
-        let no_socket = record.detail.as_deref().is_some_and(|why| why.starts_with(NO_SOCKET));
-        self.taken_up += u64::from(record.outcome.was_started() || no_socket);
-        self.started += u64::from(record.outcome.was_started());
-        self.completed += u64::from(record.outcome.is_completed());
-        self.events += record.counts.events;
-        self.body_bytes += record.counts.body_bytes;
-        let (variant, scenario) = (record.variant.to_string(), record.scenario.to_string());
-        let warm = |outcome: &str| if record.warmup { "warmup" } else { outcome }.to_owned();
-        for series in Series::all() {
-            if let Some(Observation::Seen(ns)) = series.observe(record) {
-                let tag = (series.name(), variant.clone(), warm(record.outcome.kind()), scenario.clone());
-                self.recorded.entry(tag).or_default().record(ns);
-            }
-        }
-        for call in &record.calls {
-            let outcome = warm(record.outcome.kind());
-            let tag = (Metric::Tool.name().to_owned(), variant.clone(), outcome, scenario.clone());
-            self.recorded.entry(tag).or_default().record(call.ns);
-        }
-        let many = [
-            (Metric::Gap, record.outcome.kind(), record.counts.chunks.saturating_sub(1)),
-            (Metric::ClientLag, "any", record.counts.events),
-            (Metric::StampError, "any", record.counts.events),
-        ];
-        for (metric, outcome, count) in many.into_iter().filter(|(.., count)| *count > 0) {
-            let tag = (metric.name().to_owned(), variant.clone(), warm(outcome), scenario.clone());
-            *self.counted.entry(tag).or_default() += count;
-        }
-    }
-}
-
-/// A log of histograms, summed up by tag and by second.
-#[derive(Debug, Default)]
-struct Log {
-    by_tag: BTreeMap<Tag, Hdr<u64>>,
-    /// Gaps over the groups of the jackknife.
-    groups: BTreeMap<OfGaps, Hdr<u64>>,
-    quantiles: BTreeMap<u64, Interval>,
-    /// The second that is being read, by metric.
-    second: (u64, BTreeMap<String, Hdr<u64>>),
-}
-
-impl Log {
-    fn read(text: impl BufRead) -> Result<Self, Error> {
-        let mut log = Self::default();
-        hlog::read(text, |line| log.take(line))?;
-        log.close_second();
-        Ok(log)
-    }
-
-    fn take(&mut self, line: hlog::Line) {
-        if line.gap_group().is_some() {
-            let completed = line.outcome == Outcome::Completed.kind();
-            histogram::add(&mut self.groups, (line.variant, line.scenario, completed), &line.histogram);
-            return;
-        }
-        let second = line.start_ns / NS_PER_S;
-        if second != self.second.0 {
-            self.close_second();
-            self.second.0 = second;
-        }
-        histogram::add(&mut self.second.1, line.metric.clone(), &line.histogram);
-        // All tools together: which of them are told apart depends on which came first.
-        let metric = if line.metric.starts_with(TOOL_PREFIX) { Metric::Tool.name().to_owned() } else { line.metric };
-        histogram::add(&mut self.by_tag, (metric, line.variant, line.outcome, line.scenario), &line.histogram);
-    }
-
-    fn close_second(&mut self) {
-        let (second, recorded) = std::mem::take(&mut self.second);
-        let row = Interval { second, ..Interval::default() };
-        let counts =
-            |series: Series| recorded.get(&series.name()).map_or_else(Vec::new, |all| histogram::counts(all).collect());
-        self.quantiles.insert(second, row.with_quantiles(counts));
-    }
-
-    /// All of each metric, the warm-up included.
-    fn by_metric(&self) -> BTreeMap<String, Hdr<u64>> {
-        let mut all = BTreeMap::new();
-        self.by_tag.iter().for_each(|((metric, ..), part)| histogram::add(&mut all, metric.clone(), part));
-        all
-    }
-
-    /// The histograms against what they must hold by the rows.
-    fn against(&self, rows: &Rows) -> Vec<Difference> {
-        let nothing = Histogram::default();
-        let is_many = |tag: &&Tag| MANY.iter().any(|metric| metric.name() == tag.0);
-        let mut found = Vec::new();
-        let once = self.by_tag.keys().filter(|tag| !is_many(tag)).chain(rows.recorded.keys());
-        for tag in once.collect::<BTreeSet<_>>() {
-            let stored = self.by_tag.get(tag).map_or_else(Vec::new, |all| histogram::counts(all).collect());
-            let again: Vec<_> = rows.recorded.get(tag).unwrap_or(&nothing).counts().collect();
-            found.extend(buckets(&named(tag), &stored, &again));
-        }
-        let often = self.by_tag.keys().filter(is_many).chain(rows.counted.keys());
-        for tag in often.collect::<BTreeSet<_>>() {
-            let stored = self.by_tag.get(tag).map_or(0, Hdr::len);
-            let counted = rows.counted.get(tag).copied().unwrap_or_default();
-            found.extend(Difference::between(format!("{}.samples", named(tag)), &stored, &counted));
-        }
-        found.extend(self.against_groups());
-        found
-    }
-
-    /// The gaps by group against the gaps by second: the same samples, dealt in another way.
-    fn against_groups(&self) -> Vec<Difference> {
-        let mut by_second: BTreeMap<OfGaps, Hdr<u64>> = BTreeMap::new();
-        for ((metric, variant, outcome, scenario), all) in &self.by_tag {
-            if metric == Metric::Gap.name() && outcome != "warmup" {
-                let completed = outcome == Outcome::Completed.kind();
-                histogram::add(&mut by_second, (variant.clone(), scenario.clone(), completed), all);
-            }
-        }
-        let keys = self.groups.keys().chain(by_second.keys()).collect::<BTreeSet<_>>();
-        let of = |all: Option<&Hdr<u64>>| all.map_or_else(Vec::new, |all| histogram::counts(all).collect());
-        let differ = |key: &OfGaps| {
-            let (variant, scenario, completed) = key;
-            let scenario = if scenario.is_empty() { String::new() } else { format!(", {scenario}") };
-            let outcome = if *completed { "completed" } else { "other" };
-            let name = format!("gap groups of {variant}{scenario}, {outcome}");
-            buckets(&format!("{HISTOGRAMS} {name}"), &of(self.groups.get(key)), &of(by_second.get(key)))
-        };
-        keys.into_iter().filter_map(differ).collect()
-    }
-}
-
-fn named((metric, variant, outcome, scenario): &Tag) -> String {
-    let scenario = if scenario.is_empty() { String::new() } else { format!(":{scenario}") };
-    format!("{HISTOGRAMS} {metric}:{variant}:{outcome}{scenario}")
-}
-
-/// The number of samples when that differs, else the first bucket that does.
-fn buckets(name: &str, stored: &[(u64, u64)], again: &[(u64, u64)]) -> Option<Difference> {
-    let samples = |counts: &[(u64, u64)]| counts.iter().map(|(_, count)| count).sum::<u64>();
-    Difference::between(format!("{name}.samples"), &samples(stored), &samples(again)).or_else(|| {
-        let at = stored.iter().zip(again).position(|(one, other)| one != other)?;
-        let bucket = |(ns, count): (u64, u64)| format!("{count} up to {ns} ns");
-        Difference::between(format!("{name}.bucket[{at}]"), &bucket(stored[at]), &bucket(again[at]))
-    })
-}
-
 /// Each second's quantiles against its histograms, and the sums of the seconds against the rows.
-fn seconds(text: impl Read, log: &Log, rows: &Rows) -> Result<Vec<Difference>, Error> {
+fn seconds(text: impl Read, log: &Log, rows: &Rows, run: &Run) -> Result<Vec<Difference>, Error> {
     let mut found = Vec::new();
     let mut left = log.quantiles.clone();
     let mut sums = Interval::default();
@@ -243,6 +78,7 @@ fn seconds(text: impl Read, log: &Log, rows: &Rows) -> Result<Vec<Difference>, E
         sums.events += row.events;
         sums.body_bytes += row.body_bytes;
         let again = left.remove(&row.second).unwrap_or_default();
+        found.extend(length_differs(&row, log, run));
         found.extend(quantiles_differ(row, again));
     })?;
     for (second, recorded) in left {
@@ -267,10 +103,29 @@ fn cut_off(truncated: bool) -> &'static str {
     if truncated { "cut off" } else { "whole" }
 }
 
+/// How long a second was, against the run's end and against the lines of its histograms, which tell milliseconds.
+fn length_differs(row: &Interval, log: &Log, run: &Run) -> Option<Difference> {
+    let field = format!("{INTERVALS} second {}.length_ns", row.second);
+    let end_ns = run.harness.as_ref().filter(|_| run.parts.is_empty()).map(|harness| harness.end_ns);
+    if let Some(end_ns) = end_ns {
+        let differs = Difference::between(&*field, &row.length_ns, &Interval::length_ns(row.second, end_ns));
+        if differs.is_some() {
+            return differs;
+        }
+    } else if row.length_ns > NS_PER_S {
+        return Difference::between(field, &row.length_ns, &format!("{NS_PER_S} or less"));
+    }
+    let (least_ns, most_ns) = log.lengths_ns.get(&row.second)?;
+    let off_ns = row.length_ns.abs_diff(*least_ns).max(row.length_ns.abs_diff(*most_ns));
+    let told = if *least_ns == *most_ns { least_ns.to_string() } else { format!("{least_ns} to {most_ns}") };
+    if off_ns < NS_PER_MS { None } else { Difference::between(field, &row.length_ns, &told) }
+}
+
 fn quantiles_differ(row: Interval, again: Interval) -> Vec<Difference> {
     // Everything but the quantiles is taken over, so that only they can differ.
     let again = Interval {
         second: row.second,
+        length_ns: row.length_ns,
         in_flight: row.in_flight,
         started: row.started,
         finished: row.finished,
