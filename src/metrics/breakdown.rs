@@ -294,7 +294,7 @@ mod tests {
 
     fn decomposition(records: &[Record]) -> Option<Decomposition> {
         let mut samples = PartSamples::default();
-        breakdown(records, &mut samples).decomposition(|label| samples.spread(label, &rows(records)))
+        breakdown(records, &mut samples).decomposition(|label| samples.spread(label, rows(records).iter()))
     }
 
     fn rows(records: &[Record]) -> Vec<u32> {
@@ -378,7 +378,7 @@ mod tests {
             let mut samples = PartSamples::default();
             let together = breakdown(first, &mut samples);
             let together = together.and(&breakdown(second, &mut samples));
-            let together = together.decomposition(|label| samples.spread(label, &rows(&records)));
+            let together = together.decomposition(|label| samples.spread(label, rows(&records).iter()));
             prop_assert_eq!(together, decomposition(&records));
         }
     }

@@ -33,6 +33,7 @@ impl Column {
     }
 
     /// What a row says.
+    #[inline]
     pub(super) fn get(&self, row: usize) -> Option<Observation> {
         let [a, b, c, d, e] = self.words[row];
         let word = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]);

@@ -2,15 +2,16 @@
 //!
 //! Each row is packed into what the statistics need of it, about a hundred bytes, so that a million of them fit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::thread;
 
-use super::column::Column;
+use super::columns::Columns;
 use super::conversations::{Conversation, Conversations};
 use super::marginal::Marginal;
 use super::metric::{Metric, Series};
 use super::objective::{Objective, Recorded, Scope, Windows};
-use super::packed::{Lot, NO_SCENARIO, Packed, Whose};
+use super::packed::{Lot, NO_SCENARIO, Packed, Rows, Whose};
 use super::part_samples::PartSamples;
 use super::record::Record;
 use super::summary::{Failure, Group, MetricRows, MetricSummary, QUANTILES, Quantile, Row, Settled, Share, Summary};
@@ -28,17 +29,14 @@ const FAILURES_KEPT: usize = 10;
 /// The rows and histograms of a run, on their way to its summary.
 #[derive(Debug, Default)]
 pub struct Digest {
-    series: Vec<Series>,
     variants: Marginal,
     /// Empty where the profile has none.
     scenarios: Marginal,
-    rows: Vec<Packed>,
-    /// What the rows say of each series.
-    columns: Vec<Column>,
+    rows: Rows,
+    /// What the rows say of each series that has one sample an invocation.
+    columns: Columns,
     /// The parts of completed invocations.
     parts: PartSamples,
-    /// The rows in order of intended start; as they came until they are summed up.
-    order: Vec<u32>,
     warmup_rows: u64,
     failures: BTreeMap<(String, String), u64>,
     objectives: Vec<Objective>,
@@ -71,9 +69,7 @@ impl Digest {
     /// Nothing yet; the summary will answer these objectives.
     #[must_use]
     pub fn new(objectives: Vec<Objective>) -> Self {
-        let series: Vec<_> = Series::all().into_iter().filter(|series| !series.metric.is_many()).collect();
-        let columns = series.iter().map(|_| Column::default()).collect();
-        Self { series, columns, windows: Windows::of(&objectives), objectives, ..Self::default() }
+        Self { windows: Windows::of(&objectives), objectives, ..Self::default() }
     }
 
     /// The same, of conversations with so many turns by the name of their scenario.
@@ -96,21 +92,13 @@ impl Digest {
             let key = if room { known } else { (known.0, "other causes".to_owned()) };
             *self.failures.entry(key).or_default() += 1;
         }
-        for (series, column) in self.series.iter().zip(&mut self.columns) {
-            column.push(series.observe(record));
-        }
+        self.columns.push(record);
         self.parts(record, variant, scenario);
         let variant = u32::try_from(variant).expect("variants are counted in 32 bits");
         self.conversations.take(record, (variant, scenario));
-        self.order.push(u32::try_from(self.rows.len()).expect("rows are counted in 32 bits"));
-        self.rows.push(Packed {
-            intended_ns: record.stamps.intended_ns,
-            plan_index: record.plan_index,
-            variant,
-            scenario,
-            lot: Lot::of(record.outcome, self.objectives.iter().all(|objective| objective.is_kept_by(record))),
-            stalled: record.counts.stalls > 0,
-        });
+        let kept = self.objectives.iter().all(|objective| objective.is_kept_by(record));
+        let lot = Lot::of(record.outcome, kept);
+        self.rows.push(record, Packed { variant, scenario, lot, stalled: record.counts.stalls > 0 });
     }
 
     /// Keeps the parts of a row that has completed.
@@ -155,8 +143,8 @@ impl Digest {
     /// For what the harness says of itself, where a rough number is better than none.
     #[must_use]
     pub fn plain_quantile_ns(&self, series: Series, p: f64) -> Option<u64> {
-        match self.series.iter().position(|known| *known == series) {
-            Some(at) => Incidence::new(&self.observations(at, Whose::All, false)).quantile_ns(p),
+        match self.columns.place(series) {
+            Some(at) => Incidence::of(self.observations(at, self.rows.of(Whose::All).iter())).quantile_ns(p),
             None => {
                 let all = self.many(series.metric, Whose::All, false);
                 weighted_quantile(&all.counts().collect::<Vec<_>>(), p)
@@ -167,19 +155,15 @@ impl Digest {
     /// The summary of all that was taken; `span_ns` is how long it took.
     #[must_use]
     pub fn summary(mut self, span_ns: u64) -> Summary {
-        // In order of intended start: what neighbours in time have in common must lie side by side.
-        let mut order = std::mem::take(&mut self.order);
-        order.sort_by_key(|row| {
-            let row = &self.rows[*row as usize];
-            (row.intended_ns, row.plan_index)
-        });
-        self.order = order;
+        self.rows.put_in_order();
+        let settled = self.settled();
+        self.rows.forget_starts();
         self.wholes = std::mem::take(&mut self.conversations).in_order();
         let groups = self.summed_up(span_ns);
         self.windows.step();
         let judge = |objective: &Objective| objective.judge(self.of(objective, &groups), span_ns, &self.windows);
         let objectives = self.objectives.iter().map(judge).collect();
-        let (settled, failures) = (self.settled(), failures(self.failures));
+        let failures = failures(self.failures);
         let warmup_rows = self.warmup_rows;
         Summary { span_ns, warmup_rows, groups, objectives, settled, failures, server: None }
     }
@@ -215,40 +199,43 @@ impl Digest {
 
     /// When time to finish had settled, in order of intended start.
     fn settled(&self) -> Settled {
-        let finish = self.series.iter().position(|series| *series == Series::from_intended(Metric::Finish));
-        let at = finish.expect("it is one of the series");
-        let seen: Vec<_> = self
-            .ordered()
-            .filter_map(|(place, row)| match self.columns[at].get(place) {
-                Some(Observation::Seen(ns)) => Some((row.intended_ns, ns)),
+        let at = self.columns.place(Series::from_intended(Metric::Finish)).expect("it is one of the series");
+        let rows = self.rows.of(Whose::All);
+        let seen = || {
+            rows.iter().filter_map(|row| match self.columns.get(at, *row as usize) {
+                Some(Observation::Seen(ns)) => Some((*row, ns)),
                 _ => None,
             })
-            .collect();
-        match stats::settled(&seen.iter().map(|(_, ns)| *ns).collect::<Vec<_>>()) {
+        };
+        let start_ns = |(row, _)| self.rows.intended_ns(row);
+        match stats::settled(seen().map(|(_, ns)| ns)) {
             stats::Settled::FromTheStart => Settled::FromTheStart,
-            stats::Settled::From(index) => Settled::After(seen[index].0 - seen[0].0),
+            stats::Settled::From(index) => {
+                let [first_ns, from_ns] = [0, index].map(|index| seen().nth(index).map_or(0, start_ns));
+                Settled::After(from_ns - first_ns)
+            }
             stats::Settled::Never => Settled::Never,
             stats::Settled::TooShort => Settled::TooShort,
         }
     }
 
     /// The share of rows that are `good` among those that `count`.
-    fn share(&self, whose: Whose, count: impl Fn(&Packed) -> bool, good: fn(&Packed) -> bool) -> Option<Share> {
-        let of = |row: &&Packed| row.is(whose) && count(row);
-        let series: Vec<bool> = self.ordered().map(|(_, row)| row).filter(of).map(good).collect();
+    fn share(&self, rows: &[u32], count: impl Fn(&Packed) -> bool, good: fn(&Packed) -> bool) -> Option<Share> {
+        let series: Vec<bool> = rows.iter().map(|row| self.rows.at(*row)).filter(|row| count(row)).map(good).collect();
         proportion(&series).map(|of| Share { share: of.share, low: of.low, high: of.high })
     }
 
     fn group(&self, whose: Whose, span_ns: u64) -> Group {
         let (variants, scenarios) = (&self.variants, &self.scenarios);
         let (tally, tools) = match whose {
-            Whose::All => (variants.tallies.iter().fold(Tally::default(), Tally::and), &variants.tools[..]),
-            Whose::Variant(at) => (variants.tallies[at].clone(), &variants.tools[at..=at]),
-            Whose::Scenario(at) => (scenarios.tallies[at].clone(), &scenarios.tools[at..=at]),
+            Whose::All => (Cow::Owned(variants.tallies.iter().fold(Tally::default(), Tally::and)), &variants.tools[..]),
+            Whose::Variant(at) => (Cow::Borrowed(&variants.tallies[at]), &variants.tools[at..=at]),
+            Whose::Scenario(at) => (Cow::Borrowed(&scenarios.tallies[at]), &scenarios.tools[at..=at]),
         };
-        let per_invocation = self.series.iter().enumerate().map(|(at, series)| {
-            let (all, completed) = self.both_rows(at, whose);
-            MetricSummary { series: *series, all, completed }
+        let rows = &*self.rows.of(whose);
+        let per_invocation = self.columns.series().enumerate().map(|(at, series)| {
+            let (all, completed) = self.both_rows(at, rows);
+            MetricSummary { series, all, completed }
         });
         let mut metrics: Vec<_> = per_invocation.collect();
         for metric in Metric::ALL.into_iter().filter(|metric| metric.is_many()) {
@@ -261,9 +248,7 @@ impl Digest {
         metrics.retain(|metric| metric.all.count + metric.all.failed + metric.all.censored > 0);
         let order = |series: Series| Metric::ALL.iter().position(|metric| *metric == series.metric);
         metrics.sort_by_key(|metric| (order(metric.series), metric.series.origin));
-        let own = |row: &u32| self.rows[*row as usize].is_completed() && self.rows[*row as usize].is(whose);
-        let rows: Vec<_> = self.order.iter().copied().filter(own).collect();
-        let mut decomposition = tally.breakdown.decomposition(|label| self.parts.spread(label, &rows));
+        let mut decomposition = tally.breakdown.decomposition(|label| self.parts.spread(label, self.completed(rows)));
         if scenarios.names.len() > 1 && !matches!(whose, Whose::Scenario(_)) {
             // Of conversations with other turns, the sum of the turns' means is that of none.
             decomposition.iter_mut().for_each(|of| of.turns.retain(|turn| turn.turn.is_some()));
@@ -272,10 +257,10 @@ impl Digest {
             variant: if let Whose::Variant(at) = whose { Some(variants.names[at].to_string()) } else { None },
             scenario: if let Whose::Scenario(at) = whose { Some(scenarios.names[at].to_string()) } else { None },
             rates: tally.rates(span_ns),
-            success: self.share(whose, Packed::is_judged, Packed::is_completed),
-            stalled: self.share(whose, Packed::was_started, |row| row.stalled),
-            good: self.share(whose, |_| !self.objectives.is_empty(), Packed::is_good),
-            ledger: tally.ledger,
+            success: self.share(rows, Packed::is_judged, Packed::is_completed),
+            stalled: self.share(rows, Packed::was_started, |row| row.stalled),
+            good: self.share(rows, |_| !self.objectives.is_empty(), Packed::is_good),
+            ledger: tally.ledger.clone(),
             totals: tally.totals,
             metrics,
             tools: ToolSamples::summaries(tools),
@@ -287,32 +272,33 @@ impl Digest {
     /// The conversations as wholes, in order.
     fn conversations(&self, whose: Whose) -> Option<MetricRows> {
         let of = |one: &&Conversation| whose.holds(one.variant, one.scenario);
-        let took: Vec<_> = self.wholes.iter().filter(of).map(|one| one.took).collect();
-        let completed: Vec<_> = took.iter().copied().filter(|took| matches!(took, Observation::Seen(_))).collect();
-        (!took.is_empty()).then(|| MetricRows { all: Row::of(took), completed: Row::of(completed) })
+        let took = self.wholes.iter().filter(of).map(|one| one.took);
+        let completed = took.clone().filter(|took| matches!(took, Observation::Seen(_)));
+        (took.clone().next().is_some()).then(|| MetricRows { all: Row::of(took), completed: Row::of(completed) })
     }
 
     /// Both rows of a series: all, and completed only. Where nothing failed they are the same, and made once.
-    fn both_rows(&self, at: usize, whose: Whose) -> (Row, Row) {
-        let observations = self.observations(at, whose, false);
-        let count = observations.len();
-        // Two at a time would be the peak of a large run's memory.
-        let all = Row::of(observations);
-        let completed = self.observations(at, whose, true);
-        if completed.len() == count {
+    fn both_rows(&self, at: usize, rows: &[u32]) -> (Row, Row) {
+        let all = Row::of(self.observations(at, rows.iter()));
+        let completed = self.observations(at, self.completed(rows));
+        if completed.clone().count() as u64 == all.count + all.failed + all.censored {
             return (all.clone(), all);
         }
         (all, Row::of(completed))
     }
 
-    /// The rows in order, each with its place.
-    fn ordered(&self) -> impl Iterator<Item = (usize, &Packed)> {
-        self.order.iter().map(|row| (*row as usize, &self.rows[*row as usize]))
+    /// Those of these rows that have completed.
+    fn completed<'r>(&'r self, rows: &'r [u32]) -> impl Iterator<Item = &'r u32> + Clone {
+        rows.iter().filter(|row| self.rows.at(**row).is_completed())
     }
 
-    fn observations(&self, at: usize, whose: Whose, completed_only: bool) -> Vec<Observation> {
-        let wanted = |(_, row): &(usize, &Packed)| row.is(whose) && (row.is_completed() || !completed_only);
-        self.ordered().filter(wanted).filter_map(|(place, _)| self.columns[at].get(place)).collect()
+    /// What rows say of the series at this place, in their order.
+    fn observations<'r>(
+        &'r self,
+        at: usize,
+        rows: impl Iterator<Item = &'r u32> + Clone,
+    ) -> impl Iterator<Item = Observation> + Clone {
+        rows.filter_map(move |row| self.columns.get(at, *row as usize))
     }
 
     fn many_row(&self, metric: Metric, whose: Whose, completed_only: bool) -> Row {

@@ -7,6 +7,7 @@ pub mod buffering;
 pub mod certificate;
 pub mod check;
 mod column;
+mod columns;
 pub mod conversations;
 pub mod decomposition;
 pub mod digest;

@@ -1,6 +1,9 @@
-//! A row on its way to the summary: what tells it apart. Its observations are in the columns.
+//! The rows of a run on their way to the summary: what tells each apart. Its observations are in the columns.
+
+use std::borrow::Cow;
 
 use super::outcome::Outcome;
+use super::record::Record;
 
 /// The scenario of a row that has none.
 pub(super) const NO_SCENARIO: u16 = u16::MAX;
@@ -13,11 +16,21 @@ pub(super) enum Whose {
     Scenario(usize),
 }
 
-/// One row, in 24 bytes.
+/// The rows of a run by their place, which is that in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    packed: Vec<Packed>,
+    /// Of each row, until nobody asks any more.
+    intended_ns: Vec<u64>,
+    /// Of each row, until they are in order.
+    plan_index: Vec<u64>,
+    /// Their places in order of intended start; as they came until they are put in order.
+    order: Vec<u32>,
+}
+
+/// One row, in eight bytes.
 #[derive(Debug)]
 pub(super) struct Packed {
-    pub(super) intended_ns: u64,
-    pub(super) plan_index: u64,
     pub(super) variant: u32,
     /// [`NO_SCENARIO`] where there is none.
     pub(super) scenario: u16,
@@ -49,6 +62,49 @@ impl Lot {
             (false, false) => Self::Dropped,
             (false, true) => Self::NotStarted,
         }
+    }
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        self.packed.len()
+    }
+
+    pub(super) fn push(&mut self, record: &Record, packed: Packed) {
+        self.order.push(u32::try_from(self.packed.len()).expect("rows are counted in 32 bits"));
+        self.packed.push(packed);
+        self.intended_ns.push(record.stamps.intended_ns);
+        self.plan_index.push(record.plan_index);
+    }
+
+    /// Puts them in order of intended start: what neighbours in time have in common must lie side by side.
+    pub(super) fn put_in_order(&mut self) {
+        let Self { intended_ns, plan_index, order, .. } = self;
+        order.sort_by_key(|row| (intended_ns[*row as usize], plan_index[*row as usize]));
+        *plan_index = Vec::new();
+    }
+
+    /// When the row at a place was meant to start, in nanoseconds.
+    pub(super) fn intended_ns(&self, place: u32) -> u64 {
+        self.intended_ns[place as usize]
+    }
+
+    /// Nobody will ask when a row was meant to start.
+    pub(super) fn forget_starts(&mut self) {
+        self.intended_ns = Vec::new();
+    }
+
+    /// The places of rows in order.
+    pub(super) fn of(&self, whose: Whose) -> Cow<'_, [u32]> {
+        match whose {
+            Whose::All => Cow::Borrowed(&self.order),
+            _ => self.order.iter().copied().filter(|place| self.at(*place).is(whose)).collect(),
+        }
+    }
+
+    /// The row at a place.
+    pub(super) fn at(&self, place: u32) -> &Packed {
+        &self.packed[place as usize]
     }
 }
 

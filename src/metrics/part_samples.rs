@@ -69,13 +69,13 @@ impl PartSamples {
     ///
     /// # Panics
     /// Never: every label was taken from here.
-    pub(super) fn spread(&self, label: &Label, rows: &[u32]) -> Spread {
+    pub(super) fn spread<'r>(&self, label: &Label, rows: impl Iterator<Item = &'r u32> + Clone) -> Spread {
         let columns = if label.part == Part::Tool { &self.tools } else { &self.others };
         let (_, column) = columns.iter().find(|(known, _)| known == label).expect("the label was taken from here");
-        let times: Vec<_> = rows.iter().map(|row| Observation::Seen(column.get(*row as usize))).collect();
-        let sample = Sample::new(&times);
+        let sample = Sample::of(rows.map(|row| Observation::Seen(column.get(*row as usize))));
+        let had_any = |time: &Observation| *time != Observation::Seen(0);
         Spread {
-            invocations: times.iter().filter(|time| **time != Observation::Seen(0)).count() as u64,
+            invocations: sample.incidence().observations().filter(had_any).count() as u64,
             quantiles: PART_QUANTILES.map(|p| Quantile::of(p, &sample.quantile(p), 0.0)).to_vec(),
         }
     }

@@ -321,27 +321,29 @@ impl Group {
 }
 
 impl Row {
-    /// What observations in order of intended start come to; they are given up before their quantiles take room.
-    pub(super) fn of(observations: Vec<Observation>) -> Self {
-        let seen =
-            || observations.iter().filter_map(|one| if let Observation::Seen(ns) = one { Some(*ns) } else { None });
-        let (count, sum_ns) = seen().fold((0_u64, 0_u128), |(count, sum), ns| (count + 1, sum + u128::from(ns)));
-        if observations.is_empty() {
-            return Self::default();
+    /// What observations in order of intended start come to.
+    pub(super) fn of(observations: impl Iterator<Item = Observation> + Clone) -> Self {
+        let sample = Sample::of(observations);
+        let mut row = Self::default();
+        let (mut total, mut sum_ns) = (0_u64, 0_u128);
+        for observation in sample.incidence().observations() {
+            total += 1;
+            match observation {
+                Observation::Seen(ns) => {
+                    row.count += 1;
+                    sum_ns += u128::from(ns);
+                    row.min_ns = row.min_ns.or(Some(ns));
+                    row.max_ns = Some(ns);
+                }
+                Observation::Censored(_) => row.censored += 1,
+                Observation::Failed(_) => row.failed += 1,
+            }
         }
-        let failed = observations.iter().filter(|one| matches!(one, Observation::Failed(_))).count() as u64;
-        let failed_share = failed as f64 / observations.len() as f64;
-        let row = Self {
-            count,
-            censored: observations.iter().filter(|one| matches!(one, Observation::Censored(_))).count() as u64,
-            failed,
-            min_ns: seen().min(),
-            mean_ns: u64::try_from(sum_ns / u128::from(count.max(1))).ok().filter(|_| count > 0),
-            max_ns: seen().max(),
-            quantiles: Vec::new(),
-        };
-        let sample = Sample::new(&observations);
-        drop(observations);
+        if total == 0 {
+            return row;
+        }
+        row.mean_ns = u64::try_from(sum_ns / u128::from(row.count.max(1))).ok().filter(|_| row.count > 0);
+        let failed_share = row.failed as f64 / total as f64;
         let quantile = |p: f64| Quantile::of(p, &sample.quantile(p), failed_share);
         Self { quantiles: QUANTILES.into_iter().map(quantile).collect(), ..row }
     }

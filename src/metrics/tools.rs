@@ -180,7 +180,7 @@ impl ToolSamples {
 fn row(samples: &mut [(u64, u64)]) -> Row {
     // Stable: the calls of one invocation stay in their order.
     samples.sort_by_key(|(intended_ns, _)| *intended_ns);
-    Row::of(samples.iter().map(|(_, ns)| Observation::Seen(*ns)).collect())
+    Row::of(samples.iter().map(|(_, ns)| Observation::Seen(*ns)))
 }
 
 /// The place of what bears this name; it is added when it is new and there is room, else it is [`OTHER`].

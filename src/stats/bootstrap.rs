@@ -9,7 +9,8 @@ use rand_core::Rng as _;
 
 use super::effect::Effect;
 use super::effective::variance;
-use super::incidence::{End, Incidence, Observation, Ranked, Walk, ranked};
+use super::incidence::{Incidence, Observation, Walk};
+use super::ranking::End;
 use crate::seed::{Rng, Seed};
 
 /// How often the blocks are drawn: five draws lie beyond either end of a 99 % interval.
@@ -18,7 +19,6 @@ const DRAWS: u64 = 1_000;
 /// One arm: its observations by block, or by run.
 #[derive(Debug, Clone)]
 pub struct Arm {
-    ranked: Vec<Ranked>,
     /// The block of each observation, in order of start.
     block: Vec<u32>,
     /// Observations in each block.
@@ -39,10 +39,9 @@ impl Arm {
     /// An arm of these blocks.
     #[must_use]
     pub fn new(blocks: &[Vec<Observation>]) -> Self {
-        let ranked = ranked(&blocks.concat());
         let block = (0_u32..).zip(blocks).flat_map(|(at, block)| std::iter::repeat_n(at, block.len())).collect();
         let sizes = blocks.iter().map(|block| block.len() as u64).collect();
-        Self { incidence: Incidence::of_ranked(&ranked), ranked, block, sizes }
+        Self { incidence: Incidence::of(blocks.iter().flatten().copied()), block, sizes }
     }
 
     /// The number of its blocks.
@@ -61,7 +60,7 @@ impl Arm {
     fn redrawn(&self, counts: &[u64], ps: &[f64]) -> Vec<Option<f64>> {
         let mut walk = Walk::new(counts.iter().zip(&self.sizes).map(|(count, size)| count * size).sum());
         let mut found = Vec::with_capacity(ps.len());
-        for one in &self.ranked {
+        for one in self.incidence.ranked() {
             walk.step(one.end, counts[self.block[one.index as usize] as usize]);
             while one.end == End::Seen && found.len() < ps.len() && walk.has_reached(ps[found.len()]) {
                 found.push(Some(ln(one.ns)));

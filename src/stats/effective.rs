@@ -12,6 +12,8 @@
 //! dependence that goes unseen costs more than a batch too long), but there are never fewer than 20. Below 100
 //! observations that would leave batches too short to show anything; there they keep five each.
 
+use std::borrow::Cow;
+
 use super::normal::{NORMAL_975, student_t};
 
 /// The fewest batches that a series of so many is cut into.
@@ -25,38 +27,48 @@ const LAG_1_LIMIT: f64 = 0.674_489_750_196_081_7;
 
 /// Batches of a series that pass for independent.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Batches {
+pub(super) struct Batches<'s> {
     /// Their means, in order.
-    pub(super) means: Vec<f64>,
+    pub(super) means: Cow<'s, [f64]>,
     /// Observations in each; what is left over at the end is in none.
     pub(super) length: usize,
+    /// The sample variance of their means.
+    variance: f64,
 }
 
-impl Batches {
+impl<'s> Batches<'s> {
     /// The shortest batches whose means pass for independent.
-    pub(super) fn of(series: &[f64]) -> Self {
-        let mut means = series.to_vec();
-        let mut length = 1;
-        while lag_1(&means) >= LAG_1_LIMIT / (means.len() as f64).sqrt() {
+    pub(super) fn of(series: &'s [f64]) -> Self {
+        let (mut means, mut length) = (Cow::Borrowed(series), 1);
+        let mut centre = mean(series);
+        loop {
+            let spread = Spread::about(centre, &means);
+            if spread.lag_1() < LAG_1_LIMIT / (means.len() as f64).sqrt() {
+                let variance = spread.whole / (means.len() as f64 - 1.0);
+                return Self { means, length, variance };
+            }
             if means.len() / 2 < fewest_batches(series.len()) {
                 return Self::of_number(series, fewest_batches(series.len()));
             }
-            means = means.chunks_exact(2).map(|pair| f64::midpoint(pair[0], pair[1])).collect();
+            let mut sum = 0.0;
+            let halved = means.chunks_exact(2).map(|pair| f64::midpoint(pair[0], pair[1]));
+            means = halved.inspect(|mean| sum += mean).collect();
+            centre = sum / means.len() as f64;
             length *= 2;
         }
-        Self { means, length }
     }
 
     /// Exactly this many batches, or as many as there are observations.
-    fn of_number(series: &[f64], number: usize) -> Self {
+    fn of_number(series: &'s [f64], number: usize) -> Self {
         let length = (series.len() / number).max(1);
-        Self { means: series.chunks_exact(length).take(number).map(mean).collect(), length }
+        let means: Vec<_> = series.chunks_exact(length).take(number).map(mean).collect();
+        Self { variance: variance(&means), means: Cow::Owned(means), length }
     }
 
     /// The variance of the mean of all, widened to what 1.96 standard errors must be multiplied by where Student's t
     /// of so few batches stands; of single observations, that pass for independent, it is not.
     pub(super) fn variance_of_mean(&self) -> f64 {
-        let variance = variance(&self.means) / self.means.len() as f64;
+        let variance = self.variance / self.means.len() as f64;
         match self.length {
             1 => variance,
             _ => variance * (student_t(0.975, self.means.len() as f64 - 1.0) / NORMAL_975).powi(2),
@@ -86,17 +98,30 @@ pub(super) fn variance(series: &[f64]) -> f64 {
     series.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (series.len() as f64 - 1.0)
 }
 
-/// The correlation of neighbours; 0 when nothing varies.
-fn lag_1(series: &[f64]) -> f64 {
-    let mean = mean(series);
-    let (mut whole, mut neighbours, mut before) = (0.0, 0.0, 0.0);
-    for value in series {
-        let off = value - mean;
-        whole += off * off;
-        neighbours += before * off;
-        before = off;
+/// How values lie about their mean.
+struct Spread {
+    /// The sum of the squares of their distances from it.
+    whole: f64,
+    /// The sum of the products of neighbours' distances.
+    neighbours: f64,
+}
+
+impl Spread {
+    fn about(mean: f64, series: &[f64]) -> Self {
+        let (mut whole, mut neighbours, mut before) = (0.0, 0.0, 0.0);
+        for value in series {
+            let off = value - mean;
+            whole += off * off;
+            neighbours += before * off;
+            before = off;
+        }
+        Self { whole, neighbours }
     }
-    if whole > 0.0 { neighbours / whole } else { 0.0 }
+
+    /// The correlation of neighbours; 0 when nothing varies.
+    fn lag_1(&self) -> f64 {
+        if self.whole > 0.0 { self.neighbours / self.whole } else { 0.0 }
+    }
 }
 
 #[cfg(test)]

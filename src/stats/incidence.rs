@@ -7,6 +7,8 @@
 //! the time of a failure changes nothing, and the estimate is the plain quantile of [`rank`](super::rank) with
 //! failures at +∞.
 
+use super::ranking::{End, Ranked, Ranking};
+
 /// Once something was cut off, an incidence is a sum that rounds: a quantile is reached when this part of an event
 /// is all that is missing.
 const SLACK: f64 = 1e-6;
@@ -20,42 +22,6 @@ pub enum Observation {
     Censored(u64),
     /// It never comes: that was known at this time (0 for a start that was dropped).
     Failed(u64),
-}
-
-/// In order of what counts as first at one instant: who is cut off at `t` was still there when others saw it at `t`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
-    Seen,
-    Failed,
-    Censored,
-}
-
-/// One observation in order of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ranked {
-    pub(super) ns: u64,
-    pub(super) end: End,
-    /// Its place in the order of start.
-    pub(super) index: u32,
-}
-
-/// Observations in order of time.
-pub(super) fn ranked(observations: &[Observation]) -> Vec<Ranked> {
-    let mut ranked: Vec<_> = (0_u32..)
-        .zip(observations)
-        .map(|(index, observation)| {
-            let (ns, end) = match *observation {
-                Observation::Seen(ns) => (ns, End::Seen),
-                Observation::Failed(ns) => (ns, End::Failed),
-                Observation::Censored(ns) => (ns, End::Censored),
-            };
-            Ranked { ns, end, index }
-        })
-        .collect();
-    // In one number, which compares without branches.
-    let key = |one: &Ranked| u128::from(one.ns) << 40 | u128::from(one.end as u8) << 32 | u128::from(one.index);
-    ranked.sort_unstable_by_key(key);
-    ranked
 }
 
 /// The estimate, walked along the order of time.
@@ -125,12 +91,22 @@ impl Walk {
 /// The estimate for a whole sample, for many quantiles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incidence {
-    /// Times at which the event was seen, in order.
-    seen_ns: Vec<u64>,
+    ranking: Ranking,
+    /// Who did not see it, in order of time.
+    unseen: Vec<Unseen>,
     /// Where the weight of an event changes.
     stretches: Vec<Stretch>,
     /// The incidence behind the last event.
     highest: f64,
+}
+
+/// One that failed or was cut off.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Unseen {
+    /// Its place in the order of time.
+    place: u32,
+    /// Those before it that saw the event.
+    seen_before: u32,
 }
 
 /// Events of one weight.
@@ -146,28 +122,62 @@ impl Incidence {
     /// The estimate for these observations, in any order.
     #[must_use]
     pub fn new(observations: &[Observation]) -> Self {
-        Self::of_ranked(&ranked(observations))
+        Self::of(observations.iter().copied())
     }
 
-    pub(super) fn of_ranked(ranked: &[Ranked]) -> Self {
-        let mut walk = Walk::new(ranked.len() as u64);
-        let mut seen_ns = Vec::new();
+    /// The estimate for observations that are made as they are asked for, in any order.
+    #[must_use]
+    pub fn of(observations: impl Iterator<Item = Observation> + Clone) -> Self {
+        let ranking = Ranking::new(observations);
+        let mut walk = Walk::new(ranking.len() as u64);
+        let (mut seen, mut unseen) = (0, Vec::new());
         let mut stretches = vec![Stretch { first: 0, per_whole: walk.per_whole, reached: 0.0 }];
-        for one in ranked {
+        for (place, one) in (0_u32..).zip(ranking.iter()) {
             walk.step(one.end, 1);
-            match one.end {
-                End::Seen => seen_ns.push(one.ns),
-                End::Failed => {}
-                End::Censored => {
-                    if stretches.last().is_some_and(|last| last.first == seen_ns.len()) {
-                        stretches.pop();
-                    }
-                    let (per_whole, reached) = (walk.per_whole, walk.reached);
-                    stretches.push(Stretch { first: seen_ns.len(), per_whole, reached });
+            if one.end == End::Seen {
+                seen += 1;
+                continue;
+            }
+            unseen.push(Unseen { place, seen_before: seen });
+            if one.end == End::Censored {
+                let first = seen as usize;
+                if stretches.last().is_some_and(|last| last.first == first) {
+                    stretches.pop();
                 }
+                stretches.push(Stretch { first, per_whole: walk.per_whole, reached: walk.reached });
             }
         }
-        Self { seen_ns, stretches, highest: walk.incidence() }
+        Self { unseen, stretches, highest: walk.incidence(), ranking }
+    }
+
+    /// How many observations there are.
+    pub(super) fn total(&self) -> usize {
+        self.ranking.len()
+    }
+
+    /// The observations in order of time.
+    pub fn observations(&self) -> impl Iterator<Item = Observation> {
+        self.ranking.iter().map(|one| match one.end {
+            End::Seen => Observation::Seen(one.ns),
+            End::Failed => Observation::Failed(one.ns),
+            End::Censored => Observation::Censored(one.ns),
+        })
+    }
+
+    /// The observations in order of time, with their places in the order of start.
+    pub(super) fn ranked(&self) -> impl Iterator<Item = Ranked> {
+        self.ranking.iter()
+    }
+
+    /// How many saw the event.
+    fn seen(&self) -> usize {
+        self.ranking.len() - self.unseen.len()
+    }
+
+    /// When the one of this place among those that saw the event did.
+    fn seen_ns(&self, place: usize) -> u64 {
+        let unseen_before = self.unseen.partition_point(|one| one.seen_before as usize <= place);
+        self.ranking.ns(place + unseen_before)
     }
 
     /// The time by which a share `p` of all had seen it, in nanoseconds: the earliest seen time whose incidence is at
@@ -182,17 +192,18 @@ impl Incidence {
         let behind = self.stretches.partition_point(|stretch| stretch.reached + SLACK / stretch.per_whole < p);
         (behind.saturating_sub(1)..self.stretches.len()).find_map(|at| {
             let Stretch { first, per_whole, reached } = self.stretches[at];
-            let end = self.stretches.get(at + 1).map_or(self.seen_ns.len(), |next| next.first);
+            let end = self.stretches.get(at + 1).map_or(self.seen(), |next| next.first);
             let walk = Walk { there: 0, per_whole, reached, events: 0 };
             let needed = usize::try_from(walk.events_to(p).max(1)).unwrap_or(usize::MAX);
-            (needed <= end - first).then(|| self.seen_ns[first + needed - 1])
+            (needed <= end - first).then(|| self.seen_ns(first + needed - 1))
         })
     }
 
     /// The share that had seen it by this time.
     #[must_use]
     pub fn at(&self, ns: u64) -> f64 {
-        let seen = self.seen_ns.partition_point(|seen| *seen <= ns);
+        let until = self.ranking.until(ns);
+        let seen = until - self.unseen.partition_point(|one| (one.place as usize) < until);
         let at = self.stretches.partition_point(|stretch| stretch.first < seen).saturating_sub(1);
         let Stretch { first, per_whole, reached } = self.stretches[at];
         reached + (seen - first) as f64 / per_whole
@@ -215,7 +226,7 @@ mod tests {
     /// Efron's redistribution to the right: each starts with 1/n; who is cut off leaves its share to all who are still
     /// there. For two or more fates it is the same estimate, and it holds no formula in common with the walk.
     fn redistributed(observations: &[Observation]) -> Vec<(u64, f64)> {
-        let ranked = ranked(observations);
+        let ranked: Vec<_> = Ranking::new(observations.iter().copied()).iter().collect();
         let mut shares = vec![1.0 / ranked.len() as f64; ranked.len()];
         let mut incidence = Vec::new();
         let mut reached = 0.0;
@@ -318,7 +329,7 @@ mod tests {
             let p = f64::from(permille) / 1_000.0;
             let written: Vec<_> = all.iter().flat_map(|(one, count)| (0..*count).map(|_| *one)).collect();
             let mut walk = Walk::new(written.len() as u64);
-            let reached = ranked(&all.iter().map(|(one, _)| *one).collect::<Vec<_>>()).into_iter().find(|one| {
+            let reached = Ranking::new(all.iter().map(|(one, _)| *one)).iter().find(|one| {
                 walk.step(one.end, all[one.index as usize].1);
                 one.end == End::Seen && walk.has_reached(p)
             });

@@ -17,6 +17,7 @@ pub mod normal;
 pub mod order;
 pub mod proportion;
 pub mod rank;
+mod ranking;
 pub mod repeats;
 pub mod sample;
 pub mod warmup;

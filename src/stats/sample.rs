@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::effective::{effective_size, variance};
-use super::incidence::{End, Incidence, Observation, Ranked, Walk, ranked};
+use super::incidence::{Incidence, Observation, Walk};
 use super::order::{floor, level, ranks};
+use super::ranking::End;
 
 /// The observations of one metric, sorted once for many quantiles.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    ranked: Vec<Ranked>,
     incidence: Incidence,
     /// What the times that were seen are worth, as a share of their number.
     worth: f64,
@@ -60,10 +60,14 @@ impl Sample {
     /// A sample of observations in order of intended start.
     #[must_use]
     pub fn new(observations: &[Observation]) -> Self {
-        // First, while nothing else takes room: a million observations are a run's peak of memory.
-        let worth = worth(observations);
-        let ranked = ranked(observations);
-        Self { incidence: Incidence::of_ranked(&ranked), ranked, worth }
+        Self::of(observations.iter().copied())
+    }
+
+    /// A sample of observations in order of intended start that are made as they are asked for: a million of
+    /// them written out would be a run's peak of memory.
+    #[must_use]
+    pub fn of(observations: impl Iterator<Item = Observation> + Clone) -> Self {
+        Self { worth: worth(observations.clone()), incidence: Incidence::of(observations) }
     }
 
     /// The estimate that the quantiles are read from.
@@ -86,14 +90,14 @@ impl Sample {
             return Estimate { value: None, interval: None, refused, effective, low_level: 0.0 };
         }
         let (low, high) = ranks(effective, p).expect("the floor leaves room for both ranks");
-        let [low_level, high_level] = [low, high].map(|rank| level(rank, effective, self.ranked.len() as u64));
+        let [low_level, high_level] = [low, high].map(|rank| level(rank, effective, self.incidence.total() as u64));
         let [low, high] = [low_level, high_level].map(|level| self.incidence.quantile_ns(level));
         Estimate { value, interval: Some(Interval { low, high }), refused: None, effective, low_level }
     }
 
     /// The smaller of what the times are worth and what "by this time" is worth.
     fn effective(&self, value: Option<u64>) -> f64 {
-        let n = self.ranked.len() as f64;
+        let n = self.incidence.total() as f64;
         let by = value.unwrap_or(u64::MAX);
         let share = self.incidence.at(by);
         let spread = share * (1.0 - share) * n / (n - 1.0).max(1.0);
@@ -107,12 +111,12 @@ impl Sample {
     /// An event adds its weight. Who was cut off at `u`, with `y` still there, had the prospect F(by) − F(u), and adds
     /// it times n/y; all who were there at `u` pay for it in equal parts.
     fn influences(&self, by: u64) -> Vec<f64> {
-        let n = self.ranked.len() as f64;
+        let n = self.incidence.total() as f64;
         let share = self.incidence.at(by);
-        let mut influences = vec![0.0; self.ranked.len()];
-        let mut walk = Walk::new(self.ranked.len() as u64);
+        let mut influences = vec![0.0; self.incidence.total()];
+        let mut walk = Walk::new(self.incidence.total() as u64);
         let mut paid = 0.0;
-        for (at, one) in self.ranked.iter().enumerate() {
+        for (at, one) in self.incidence.ranked().enumerate() {
             let mut influence = 0.0;
             if one.ns <= by {
                 match one.end {
@@ -133,11 +137,9 @@ impl Sample {
 }
 
 /// What the times that were seen are worth, as a share of their number.
-fn worth(observations: &[Observation]) -> f64 {
-    let seen: Vec<f64> = observations
-        .iter()
-        .filter_map(|one| if let Observation::Seen(ns) = one { Some(*ns as f64) } else { None })
-        .collect();
+fn worth(observations: impl Iterator<Item = Observation>) -> f64 {
+    let seen: Vec<f64> =
+        observations.filter_map(|one| if let Observation::Seen(ns) = one { Some(ns as f64) } else { None }).collect();
     match seen.len() {
         0 | 1 => 1.0,
         n => effective_size(&seen, variance(&seen)) / n as f64,

@@ -28,8 +28,8 @@ pub enum Settled {
 
 /// When this series settled, in order of intended start.
 #[must_use]
-pub fn settled(series_ns: &[u64]) -> Settled {
-    let series: Vec<f64> = series_ns.iter().map(|ns| *ns as f64).collect();
+pub fn settled(series_ns: impl IntoIterator<Item = u64>) -> Settled {
+    let series: Vec<f64> = series_ns.into_iter().map(|ns| ns as f64).collect();
     let batches: Vec<f64> = series.chunks_exact(BATCH).map(mean).collect();
     if batches.len() < BATCHES_MIN {
         return Settled::TooShort;
@@ -91,14 +91,14 @@ mod tests {
 
     #[test]
     fn a_run_that_was_settled_all_along_is_seldom_warned_of() {
-        let warned = (0..200).filter(|run| settled(&mixture(500, *run)) != Settled::FromTheStart).count();
+        let warned = (0..200).filter(|run| settled(mixture(500, *run)) != Settled::FromTheStart).count();
         assert!(warned <= 14, "{warned} of 200");
     }
 
     #[test]
     fn a_slow_start_is_found_where_it_ends() {
         let mut found: Vec<usize> = (0..21)
-            .map(|run| match settled(&slow_start(mixture(1_000, run), 150, 30_000_000_000)) {
+            .map(|run| match settled(slow_start(mixture(1_000, run), 150, 30_000_000_000)) {
                 Settled::From(index) => index,
                 other => panic!("{run}: {other:?}"),
             })
@@ -112,13 +112,13 @@ mod tests {
     fn a_run_that_slows_down_throughout_never_settles() {
         let drifting: Vec<_> =
             mixture(1_000, 1).iter().zip(0..).map(|(ns, at): (_, u64)| ns + at * 20_000_000).collect();
-        assert_eq!(settled(&drifting), Settled::Never);
+        assert_eq!(settled(drifting), Settled::Never);
     }
 
     #[test]
     fn a_hundred_are_needed() {
-        assert_eq!(settled(&mixture(99, 1)), Settled::TooShort);
-        assert_eq!(settled(&[7; 100]), Settled::FromTheStart);
+        assert_eq!(settled(mixture(99, 1)), Settled::TooShort);
+        assert_eq!(settled([7; 100]), Settled::FromTheStart);
     }
 
     proptest! {
