@@ -317,15 +317,14 @@ mod tests {
 
         **What the truth is worth.** The mock also notes when each write had ended. Loopback delivers within the write, unless TCP
         holds the bytes back for a receiver that has fallen behind; so the true arrival lies between the two instants, and where the
-        write took long (the mock's thread was interrupted in it) the truth itself is that wide: the column "write" has it. "Outside: last" counts events that were the last of their read and whose stamp
-        lies outside of the write that sent them, by more than the stated error of the clock's mapping. "Outside: others" counts
-        events that shared their read with a later one, and that had been written before they can have arrived by the bound which the
-        client states for them (`earliest_ns` in `events.csv`, the certificate's stamp error). That bound is the instant at which the
-        client's loop came back from its last look at all sockets, as the client read it from the clock: where its thread lost the core
-        between the kernel's look and that reading, an event that came in between lies before the bound. To state the instant before
-        the look instead would widen every bound by the time that the loop waits for input, up to a millisecond; so these are counted
-        here. Over HTTP/2 the mock hands an event to its HTTP library, which puts it into a frame and writes it with others: that time
-        is in the error, and since nobody notes when that write ends, neither "write" nor "outside" has a figure there.
+        write took long (the mock's thread was interrupted in it) the truth itself is that wide: the column "write" has it.
+        "Outside: last" counts events that were the last of their read and whose stamp lies outside of the write that sent them, by
+        more than the stated error of the clock's mapping. "Outside: others" counts events that shared their read with a later one,
+        and that had been written before they can have arrived by the bound which the client states for them (`earliest_ns` in
+        `events.csv`, the certificate's stamp error). That bound is the instant at which the client's loop had gone to look at all
+        sockets the time before: what it found this time was not there then. Over HTTP/2 the mock hands an event to its HTTP library,
+        which puts it into a frame and writes it with others: that time is in the error, and since nobody notes when that write ends,
+        neither "write" nor "outside" has a figure there.
 
         **Which events.** All of them, from the first connection to the last byte, also those that arrive while others still
         connect. The load is closed, and its streams begin one after another, evenly over a ramp that lasts a whole number of gaps: at
