@@ -137,8 +137,14 @@ fn several(bundles: &[PathBuf], args: &ReportArgs, out: &mut impl Write) -> anyh
             report_of_repeats::write_markdown(&repeats, &mut text)?;
             REPORT_MD
         }
-        ReportFormat::Html | ReportFormat::Csv | ReportFormat::Junit | ReportFormat::Hgrm => {
-            bail!("failed to report: several runs are shown as text, md or json; name one run for the other formats")
+        ReportFormat::Html => {
+            report_of_repeats::write_html(&repeats, &mut text)?;
+            REPORT_HTML
+        }
+        ReportFormat::Csv | ReportFormat::Junit | ReportFormat::Hgrm => {
+            bail!(
+                "failed to report: several runs are shown as text, md, json or html; name one run for the other formats"
+            )
         }
     };
     let nowhere = folder.is_none() && args.output.is_none();

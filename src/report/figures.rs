@@ -104,6 +104,12 @@ pub(super) fn time(ns: Option<u64>) -> String {
     ns.map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string())
 }
 
+/// A time on the scale of a plot, in nanoseconds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time on a scale that starts at 0")]
+pub(super) fn axis_time(ns: f64) -> String {
+    if ns <= 0.0 { "0".to_owned() } else { Human(ns as u64).to_string() }
+}
+
 /// The samples of a row, and what is missing of them.
 pub(super) fn samples(row: &Row) -> String {
     let mut text = row.count.to_string();

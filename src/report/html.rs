@@ -1,26 +1,19 @@
-//! `report.html`: one page for people, which opens offline: no script, no network, everything in it.
+//! `report.html`: one page for people.
 
 use std::io::{self, Write};
 
 use super::figures::{
-    CONVERSATION, MARKS, Pick, bounded, group_title, number, samples, share, share_interval, time, title,
+    CONVERSATION, MARKS, Pick, axis_time, bounded, group_title, number, samples, share, share_interval, time, title,
 };
+use super::page;
 use super::plot::{self, Curve};
+use super::table::Table;
 use super::xml::escape;
 use crate::metrics::summary::{Group, QUANTILES, Row};
 use crate::metrics::{Certificate, Metric, Series, Summary, conversations};
 use crate::runfile::Run;
 use crate::runfile::intervals::Interval;
 use crate::units::Human;
-
-/// The looks of the page; it follows the reader's choice of a light or a dark one.
-const STYLE: &str = "\
-:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}\
-td,th{padding:.15rem .6rem;text-align:right;border-bottom:1px solid #8884}td:first-child,th:first-child{text-align:left}\
-small{opacity:.7}.warning{border-left:4px solid #d80;padding:.2rem .8rem;margin:.5rem 0}.wide{overflow-x:auto}\
-svg{width:100%;height:auto}.grid{stroke:#8884}.curve{fill:none;stroke-width:2;stroke-linecap:round}\
-.interval{stroke-width:6;opacity:.3}text{font-size:12px;fill:currentColor}.scale{text-anchor:end}.mark{text-anchor:middle}";
 
 /// What is drawn, with its colour.
 const DRAWN: [(Series, &str); 3] = [
@@ -40,22 +33,13 @@ pub fn write(
     seconds: &[Interval],
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let id = escape(&run.id);
-    writeln!(out, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">")?;
-    writeln!(
-        out,
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    )?;
-    writeln!(
-        out,
-        "<meta name=\"viewport\" content=\"width=device-width\">\n<title>{id}</title>\n<style>{STYLE}</style>"
-    )?;
-    writeln!(out, "<h1>{id}</h1>\n<p>{}</p>\n<p><b>{}</b></p>", escape(&run.why), certificate.verdict)?;
+    page::begin(&run.id, out)?;
+    writeln!(out, "<p>{}</p>\n<p><b>{}</b></p>", escape(&run.why), certificate.verdict)?;
     for reason in &certificate.reasons {
-        writeln!(out, "<p class=\"warning\">{}</p>", escape(&reason.to_string()))?;
+        page::warn(reason, out)?;
     }
     for warning in &run.warnings {
-        writeln!(out, "<p class=\"warning\">{}</p>", escape(&warning.to_string()))?;
+        page::warn(warning, out)?;
     }
     objectives(summary, out)?;
     writeln!(out, "<h2>Quantiles</h2>\n{}", quantiles(summary.overall()))?;
@@ -70,17 +54,10 @@ pub fn write(
     definitions(summary, out)
 }
 
-/// A table; every cell is escaped.
 fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>, out: &mut impl Write) -> io::Result<()> {
-    let line = |cells: Vec<String>, tag: &str| -> String {
-        cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect()
-    };
-    writeln!(out, "<div class=\"wide\"><table>")?;
-    writeln!(out, "<tr>{}</tr>", line(head.iter().map(ToString::to_string).collect(), "th"))?;
-    for row in rows {
-        writeln!(out, "<tr>{}</tr>", line(row, "td"))?;
-    }
-    writeln!(out, "</table></div>")
+    let mut table = Table::new(head.iter().copied());
+    rows.into_iter().for_each(|row| table.row(row));
+    table.write_html(out)
 }
 
 fn objectives(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
@@ -110,11 +87,6 @@ fn quantiles(group: &Group) -> String {
     let curves: Vec<_> = DRAWN.into_iter().filter_map(curve).collect();
     let marks = QUANTILES.map(|p| (place(p), format!("p{}", p * 100.0)));
     plot::svg("Quantiles with their 95 % intervals", &curves, &marks, axis_time)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time on a scale that starts at 0")]
-fn axis_time(ns: f64) -> String {
-    if ns <= 0.0 { "0".to_owned() } else { Human(ns as u64).to_string() }
 }
 
 /// What a curve shows of a second.

@@ -7,6 +7,7 @@ pub mod hgrm;
 pub mod html;
 pub mod junit;
 pub mod markdown;
+mod page;
 pub mod parts;
 mod plot;
 pub mod repeats;

@@ -13,12 +13,23 @@ use crate::runfile::repeats::Repeat;
 use crate::runfile::{Repeats, Status};
 use crate::units::Human;
 
+mod html;
+
+pub use html::write as write_html;
+
 /// What the first screen shows, in order.
 const SHOWN: [(Series, &[f64]); 3] = [
     (Series::from_intended(Metric::Ttfc), &[0.5, 0.95, 0.99]),
     (Series::from_intended(Metric::Finish), &[0.5, 0.95, 0.99]),
     (Series::of(Metric::Gap), &[0.5, 0.99]),
 ];
+
+/// How the numbers across runs are made.
+const METHOD: &str = "The run is the unit: means, medians and 95 % intervals (Student's t) are over the complete runs; \
+    beside each run's own value stands its interval within. Apart: the standard deviation between the runs over what \
+    their own intervals explain, and how likely chance alone brings as much (F test of one-way random effects). A \
+    warning is given for ttfc and finish (p50, p95) and success, by Holm's correction at 5 %. A figure that one of the \
+    runs does not have has no mean. Latencies count from the intended start, unless the send is named.";
 
 /// So many runs have a column each on the first screen; more have one for the lowest and one for the highest.
 const COLUMNS_MAX: usize = 6;
@@ -200,34 +211,35 @@ pub fn write_markdown(repeats: &Repeats, out: &mut impl Write) -> io::Result<()>
     for warning in &repeats.warnings {
         writeln!(out, "> **Warning:** {}\n", escape_markdown(&warning.to_string()))?;
     }
-    let mut runs = Table::new(["run", "name", "status", "verdict", "seed", "plan"]);
-    for (at, run) in repeats.runs.iter().enumerate() {
-        let (number, status, seed) = ((at + 1).to_string(), run.status.to_string(), run.seed.to_string());
-        runs.row([number, run.id.clone(), status, verdict(run), seed, run.plan_hash.clone()]);
-    }
-    runs.write_markdown(out)?;
+    runs_table(repeats).write_markdown(out)?;
     if !repeats.across.objectives.is_empty() {
         writeln!(out, "\n## Objectives\n")?;
-        let mut table = Table::new(["objective", "answers"]);
-        repeats.across.objectives.iter().for_each(|of| table.row([of.objective.clone(), answers(of)]));
-        table.write_markdown(out)?;
+        answers_table(repeats).write_markdown(out)?;
     }
     for group in &repeats.across.groups {
         let title = group_title(group.variant.as_deref(), group.scenario.as_deref());
         writeln!(out, "\n## {}\n", escape_markdown(&title))?;
-        every_figure(group, &numbers(repeats), out)?;
+        every_figure(group, &numbers(repeats)).write_markdown(out)?;
     }
-    writeln!(
-        out,
-        "\nThe run is the unit: means, medians and 95 % intervals (Student's t) are over the complete runs; beside each \
-         run's own value stands its interval within. *Apart*: the standard deviation between the runs over what their own \
-         intervals explain, and how likely chance alone brings as much (F test of one-way random effects). A warning is \
-         given for ttfc and finish (p50, p95) and success, by Holm's correction at 5 %. A figure that one of the runs does \
-         not have has no mean. Latencies count from the intended start, unless the send is named."
-    )
+    writeln!(out, "\n{METHOD}")
 }
 
-fn every_figure(group: &GroupAcross, runs: &[String], out: &mut impl Write) -> io::Result<()> {
+fn runs_table(repeats: &Repeats) -> Table {
+    let mut table = Table::new(["run", "name", "status", "verdict", "seed", "plan"]);
+    for (at, run) in repeats.runs.iter().enumerate() {
+        let (number, status, seed) = ((at + 1).to_string(), run.status.to_string(), run.seed.to_string());
+        table.row([number, run.id.clone(), status, verdict(run), seed, run.plan_hash.clone()]);
+    }
+    table
+}
+
+fn answers_table(repeats: &Repeats) -> Table {
+    let mut table = Table::new(["objective", "answers"]);
+    repeats.across.objectives.iter().for_each(|of| table.row([of.objective.clone(), answers(of)]));
+    table
+}
+
+fn every_figure(group: &GroupAcross, runs: &[String]) -> Table {
     let head = ["figure", "mean", "95 % across runs", "median", "apart"];
     let mut table = Table::new(head.into_iter().chain(runs.iter().map(String::as_str)));
     let shares_and_rates = group.shares.iter().map(Figure::of_share).chain(group.rates.iter().map(Figure::of_rate));
@@ -240,5 +252,5 @@ fn every_figure(group: &GroupAcross, runs: &[String], out: &mut impl Write) -> i
         });
         table.row([of.name, of.mean, of.across, of.median, apart].into_iter().chain(own));
     }
-    table.write_markdown(out)
+    table
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use super::xml::escape;
+
 /// Rows of cells; the first is the head.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -49,6 +51,20 @@ impl Table {
         Ok(())
     }
 
+    /// Writes it as HTML; cells are escaped. A wide one scrolls by itself.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn write_html(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "<div class=\"wide\"><table>")?;
+        for (at, row) in self.rows.iter().enumerate() {
+            let tag = if at == 0 { "th" } else { "td" };
+            let cells: String = row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect();
+            writeln!(out, "<tr>{cells}</tr>")?;
+        }
+        writeln!(out, "</table></div>")
+    }
+
     /// Writes it as Markdown; cells are escaped.
     ///
     /// # Errors
@@ -85,14 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_markdown_is_escaped() {
+    fn columns_are_aligned_and_cells_are_escaped() {
         let mut table = Table::new(["what", "p50"]);
         table.row(["ttfc".to_owned(), "1.23s".to_owned()]);
         table.row(["a|b <i>".to_owned(), "–".to_owned()]);
         let mut out = Vec::new();
         table.write_text(&mut out).expect("a vector takes it");
         table.write_markdown(&mut out).expect("a vector takes it");
-        insta::assert_snapshot!(String::from_utf8(out).expect("text"), @r"
+        table.write_html(&mut out).expect("a vector takes it");
+        insta::assert_snapshot!(String::from_utf8(out).expect("text"), @r#"
         what       p50
         ttfc     1.23s
         a|b <i>      –
@@ -100,6 +117,11 @@ mod tests {
         |---|---:|
         | ttfc | 1.23s |
         | a\|b \<i\> | – |
-        ");
+        <div class="wide"><table>
+        <tr><th>what</th><th>p50</th></tr>
+        <tr><td>ttfc</td><td>1.23s</td></tr>
+        <tr><td>a|b &lt;i&gt;</td><td>–</td></tr>
+        </table></div>
+        "#);
     }
 }

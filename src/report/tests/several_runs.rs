@@ -1,6 +1,6 @@
 //! Several runs of one workload beside each other.
 
-use super::{certificate, run, summary};
+use super::{certificate, run, summary, text};
 use crate::report::repeats;
 use crate::runfile::{Repeats, Run, Status};
 use crate::units::NS_PER_MS;
@@ -52,4 +52,32 @@ fn several_runs_beside_each_other_in_markdown() {
     // What is said of one metric is said of all.
     let shown = |line: &&str| !line.starts_with("| ") || line.contains("chunk") || !line.contains(" p");
     insta::assert_snapshot!(told.lines().filter(shown).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn several_runs_beside_each_other_on_a_page() {
+    let page = text(|out| repeats::write_html(&repeated(&[0, 2, 70, 0]), out));
+    // What is said of one metric is said of all.
+    let shown =
+        |line: &&str| !line.starts_with("<tr><td>") || line.contains("to first chunk p") || !line.contains(" p");
+    insta::assert_snapshot!(page.lines().filter(shown).collect::<Vec<_>>().join("\n"));
+    assert!(page.contains("<th>run 3</th>"), "{page}");
+}
+
+#[test]
+fn a_page_of_several_runs_shows_hostile_text_as_text() {
+    let mut hostile = repeated(&[0, 2, 0]);
+    hostile.id = "<script>alert(1)</script>".into();
+    hostile.runs[0].id = "\"onload=\"x".into();
+    hostile.across.groups[0].variant = Some("</h2><img src=x>".into());
+    hostile.across.objectives[0].objective = "<a href=//b>".into();
+    let page = text(|out| repeats::write_html(&hostile, out));
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+    let one = text(|out| repeats::write_html(&repeated(&[0, 0]), out));
+    let none = text(|out| repeats::write_html(&repeated(&[0]), out));
+    for forbidden in ["<script", "<img", "<a ", "\"onload", "src=\"", "href=\"", "url(", "@import", "NaN", "inf"] {
+        for page in [&page, &one, &none] {
+            assert!(!page.contains(forbidden), "{forbidden} stands in\n{page}");
+        }
+    }
 }
