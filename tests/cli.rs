@@ -184,6 +184,9 @@ fn repeats_are_independent_runs_held_beside_each_other() {
     assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), told, "the same, read back");
     let two = output(&["report", bundles[0].to_str().unwrap(), bundles[1].to_str().unwrap()]);
     assert!(text(&two.stdout).contains("2 of 2 runs complete"), "{}{}", text(&two.stdout), text(&two.stderr));
+    let page = output(&["report", series.to_str().unwrap(), "--format", "html"]);
+    assert_eq!(text(&page.stdout).trim_end(), series.join("report.html").display().to_string());
+    assert!(fs::read_to_string(series.join("report.html")).unwrap().contains("<h2>Run by run</h2>"));
     let verified = output(&["report", "--verify", series.to_str().unwrap()]);
     assert_eq!((verified.status.code(), text(&verified.stdout).matches("verified:").count()), (Some(0), 3));
 

@@ -49,16 +49,24 @@ pub fn run(args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
 }
 
 fn one(folder: &Path, args: &ReportArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let mut run = readback::read_run(folder).context("failed to read the run")?;
+    let mut run = read_run(folder)?;
     if args.verify {
         return verified(folder, &run, out);
     }
     // Always from the rows: a run that was killed has no summary of its own, and the others say the same.
-    let readback = readback::sum_up(folder, &run).context("failed to read the run")?;
+    let readback = readback::sum_up(folder, &run).with_context(|| failed_to_read(folder))?;
     run.adopt(readback);
     let rendered = render(&run, folder, args.format)?;
     place(args, folder, &rendered, out)?;
     Ok(Exit::Done)
+}
+
+fn read_run(folder: &Path) -> anyhow::Result<Run> {
+    readback::read_run(folder).with_context(|| failed_to_read(folder))
+}
+
+fn failed_to_read(folder: &Path) -> String {
+    format!("failed to read {}", folder.display())
 }
 
 /// Puts what was rendered where the arguments say: standard output, a file, a folder, or the bundle.
@@ -96,8 +104,7 @@ fn read_all(bundles: &[PathBuf]) -> anyhow::Result<Vec<Run>> {
         run.adopt(readback::sum_up(folder, &run)?);
         Ok::<_, readback::Error>(run)
     };
-    let runs =
-        bundles.iter().map(|folder| read(folder).with_context(|| format!("failed to read {}", folder.display())));
+    let runs = bundles.iter().map(|folder| read(folder).with_context(|| failed_to_read(folder)));
     runs.collect()
 }
 
@@ -107,7 +114,7 @@ fn several(bundles: &[PathBuf], args: &ReportArgs, out: &mut impl Write) -> anyh
         let mut worst = Exit::Done;
         for folder in bundles {
             writeln!(out, "{}", folder.display())?;
-            let run = readback::read_run(folder).context("failed to read the run")?;
+            let run = read_run(folder)?;
             worst = worst.or(verified(folder, &run, out)?);
         }
         return Ok(worst);
@@ -199,7 +206,13 @@ fn render(run: &Run, folder: &Path, format: ReportFormat) -> anyhow::Result<Vec<
             REPORT_MD
         }
         ReportFormat::Html => {
-            html::write(run, summary, certificate, &readback::seconds(folder)?, &mut text)?;
+            html::write(
+                run,
+                summary,
+                certificate,
+                &readback::seconds(folder).with_context(|| failed_to_read(folder))?,
+                &mut text,
+            )?;
             REPORT_HTML
         }
         ReportFormat::Csv => {
@@ -231,7 +244,7 @@ fn distribution_file(metric: &str, number: usize) -> String {
 /// The distribution of each metric.
 fn distributions(folder: &Path) -> anyhow::Result<Vec<Rendered>> {
     let mut files = Vec::new();
-    let each = readback::completed(folder).context("failed to read the histograms")?;
+    let each = readback::completed(folder).with_context(|| failed_to_read(folder))?;
     for (number, (metric, all)) in each.into_iter().enumerate() {
         let mut text = Vec::new();
         let of_all = [Metric::ClientLag, Metric::StampError].iter().any(|of_events| of_events.name() == metric);
@@ -243,7 +256,7 @@ fn distributions(folder: &Path) -> anyhow::Result<Vec<Rendered>> {
 
 /// Says whether a bundle agrees with itself, and in which fields it does not.
 fn verified(folder: &Path, run: &Run, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let found = verify::verify(folder, run).context("failed to verify the run")?;
+    let found = verify::verify(folder, run).with_context(|| format!("failed to verify {}", folder.display()))?;
     if found.is_empty() {
         writeln!(out, "verified: run.json says what its rows and histograms say, to the last digit")?;
         return Ok(Exit::Done);

@@ -56,8 +56,12 @@ impl Row<'_> {
 pub fn read(input: impl Read, mut take: impl FnMut(&Row<'_>)) -> Result<Rows, Error> {
     table::read(FILE, &[COLUMNS], input, |cells, row| {
         let text = |at: usize| cells.get(at).unwrap_or_default();
-        let refuse =
-            |at: usize, column: &'static str| Error::Cell { file: FILE, row, column, text: text(at).to_owned() };
+        let refuse = |at: usize, column: &str| Error::Cell {
+            file: FILE,
+            row,
+            column: column.to_owned(),
+            text: text(at).to_owned(),
+        };
         let number = |at: usize, column| text(at).parse::<u64>().map_err(|_| refuse(at, column));
         let maybe = |at: usize, column| if text(at).is_empty() { Ok(None) } else { number(at, column).map(Some) };
         take(&Row {

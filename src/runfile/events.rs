@@ -250,7 +250,12 @@ fn read_rows(input: impl Read, mut take: impl FnMut(&Event<'_>)) -> Result<Rows,
     table::read(EVENTS, &[COLUMNS], input, |cells, row| {
         let number = |at: usize, column: &'static str| {
             let text = cells.get(at).unwrap_or_default();
-            text.parse().map_err(|_| Error::Cell { file: EVENTS, row, column, text: text.to_owned() })
+            text.parse().map_err(|_| Error::Cell {
+                file: EVENTS,
+                row,
+                column: column.to_owned(),
+                text: text.to_owned(),
+            })
         };
         let kind = cells.get(2).unwrap_or_default();
         take(&Event {

@@ -45,27 +45,34 @@ pub enum Error {
     #[error("read histograms.hlog: {0}")]
     Io(#[from] io::Error),
     /// Not a line of a histogram log.
-    #[error("read histograms.hlog: line {line} is no line of a histogram log")]
+    #[error(
+        "read histograms.hlog: line {line} is no line of a histogram log, such as Tag={TAG_PARTS},START,LENGTH,MAX,BASE64; the file was changed: take it from a copy of its folder"
+    )]
     Line {
         /// The line, from 1.
         line: usize,
     },
     /// A comment that has no totals.
     #[error(
-        "read histograms.hlog: line {line} has no totals of times: expected {EXACT}count=N sum=NS min=NS max=NS{EXACT_END}"
+        "read histograms.hlog: line {line} has no totals of times, expected {EXACT}count=N sum=NS min=NS max=NS{EXACT_END}; the file was changed: take it from a copy of its folder"
     )]
     Totals {
         /// The line, from 1.
         line: usize,
     },
     /// A tag or a histogram that is none of ours.
-    #[error("read histograms.hlog: the histogram under {tag:?}: {why}")]
+    #[error(
+        "read histograms.hlog: the histogram under {tag:?}: {why}; another version of plimsoll wrote it, or it was changed: take it from a copy of its folder"
+    )]
     Histogram {
         /// The tag.
         tag: String,
         /// What is wrong with it.
         why: String,
     },
+    /// The last line is not whole, and it is asked for.
+    #[error("read histograms.hlog: its end was cut off")]
+    CutOff,
 }
 
 /// Writes histograms as the seconds of a run go by.
@@ -230,8 +237,10 @@ impl<R: BufRead> Lines<R> {
 impl<R: BufRead> Iterator for Lines<R> {
     type Item = Result<Line, Error>;
 
+    /// After the last whole line an error says when another one was cut off.
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_line().transpose()
+        let next = self.next_line().transpose();
+        next.or_else(|| std::mem::take(&mut self.cut_off).then_some(Err(Error::CutOff)))
     }
 }
 
@@ -278,11 +287,9 @@ fn line(
     if (buckets.low(), buckets.high(), buckets.sigfig()) != (LOWEST_NS, HIGHEST_NS, DIGITS) {
         return Err(refuse("its range and precision are not plimsoll's".to_owned()));
     }
-    let exact = exact.ok_or_else(|| refuse(format!(
-            "no line {EXACT}…{EXACT_END} with its totals stands before it: another version of plimsoll wrote it, or it was changed"
-        )))?;
+    let exact = exact.ok_or_else(|| refuse(format!("no line {EXACT}…{EXACT_END} with its totals stands before it")))?;
     let histogram = Histogram::logged(buckets, exact)
-        .ok_or_else(|| refuse("the totals in the line before it are of other times: it was changed".to_owned()))?;
+        .ok_or_else(|| refuse("the totals in the line before it are of other times".to_owned()))?;
     Ok(Line {
         metric,
         variant,
@@ -416,13 +423,13 @@ mod tests {
         ];
         let told = broken.map(|text| read(text.as_bytes(), drop).expect_err("broken").to_string()).join("\n");
         insta::assert_snapshot!(told, @r#"
-        read histograms.hlog: line 1 is no line of a histogram log
-        read histograms.hlog: the histogram under "x:y": its tag is not metric:variant:outcome
-        read histograms.hlog: the histogram under "x:y:z": An i/o operation failed: failed to fill whole buffer
-        read histograms.hlog: line 1 has no totals of times: expected #[Exact: count=N sum=NS min=NS max=NS]
-        read histograms.hlog: line 1 has no totals of times: expected #[Exact: count=N sum=NS min=NS max=NS]
-        read histograms.hlog: the histogram under "ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed": no line #[Exact: …] with its totals stands before it: another version of plimsoll wrote it, or it was changed
-        read histograms.hlog: the histogram under "ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed": the totals in the line before it are of other times: it was changed
+        read histograms.hlog: line 1 is no line of a histogram log, such as Tag=metric:variant:outcome,START,LENGTH,MAX,BASE64; the file was changed: take it from a copy of its folder
+        read histograms.hlog: the histogram under "x:y": its tag is not metric:variant:outcome; another version of plimsoll wrote it, or it was changed: take it from a copy of its folder
+        read histograms.hlog: the histogram under "x:y:z": An i/o operation failed: failed to fill whole buffer; another version of plimsoll wrote it, or it was changed: take it from a copy of its folder
+        read histograms.hlog: line 1 has no totals of times, expected #[Exact: count=N sum=NS min=NS max=NS]; the file was changed: take it from a copy of its folder
+        read histograms.hlog: line 1 has no totals of times, expected #[Exact: count=N sum=NS min=NS max=NS]; the file was changed: take it from a copy of its folder
+        read histograms.hlog: the histogram under "ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed": no line #[Exact: …] with its totals stands before it; another version of plimsoll wrote it, or it was changed: take it from a copy of its folder
+        read histograms.hlog: the histogram under "ttfc_from_intended:gpt%205%3A%20high%2C%20%C3%B6:completed": the totals in the line before it are of other times; another version of plimsoll wrote it, or it was changed: take it from a copy of its folder
         "#);
     }
 }

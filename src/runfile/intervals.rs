@@ -151,10 +151,22 @@ impl<W: Write> Writer<W> {
 pub fn read(input: impl Read, mut take: impl FnMut(Interval)) -> Result<Rows, Error> {
     let head = columns();
     let names = StringRecord::from(head.clone());
-    table::read(INTERVALS, &[&head.join(",")], input, |cells, _| {
-        take(cells.deserialize(Some(&names)).map_err(|source| Error::Csv { file: INTERVALS, source })?);
+    table::read(INTERVALS, &[&head.join(",")], input, |cells, row| {
+        take(cells.deserialize(Some(&names)).map_err(|source| refused(source, &names, cells, row))?);
         Ok(())
     })
+}
+
+/// Names the cell that a row was refused for.
+fn refused(source: csv::Error, names: &StringRecord, cells: &StringRecord, row: u64) -> Error {
+    let at = match source.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.field().and_then(|at| usize::try_from(at).ok()),
+        _ => None,
+    };
+    match at.and_then(|at| names.get(at).zip(cells.get(at))) {
+        Some((column, text)) => Error::Cell { file: INTERVALS, row, column: column.to_owned(), text: text.to_owned() },
+        None => Error::Csv { file: INTERVALS, source },
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +202,6 @@ mod tests {
         let ended = read(&out[..], |row| rows.push(row)).expect("it was written by us");
         assert_eq!((rows, ended), (vec![row], Rows { whole: 1, truncated: false }));
         let broken = String::from_utf8(out).expect("text").replace(",5,", ",five,");
-        insta::assert_snapshot!(read(broken.as_bytes(), drop).expect_err("no number"), @"read intervals.csv: CSV deserialize error: record 1 (line: 2, byte: 324): field 2: invalid digit found in string");
+        insta::assert_snapshot!(read(broken.as_bytes(), drop).expect_err("no number"), @r#"read intervals.csv: row 1, column in_flight: "five" is not what that column holds; the file was changed: take it from a copy of its folder"#);
     }
 }

@@ -137,8 +137,12 @@ macro_rules! columns {
             let mut at = (0..).filter(|at| !has_scenario || *at != SCENARIO_AT);
             $(
                 let text = at.next().and_then(|at| cells.get(at)).unwrap_or_default();
-                record.$($field).+ = Cell::read(text)
-                    .ok_or_else(|| Error::Cell { file: INVOCATIONS, row, column: $name, text: text.to_owned() })?;
+                record.$($field).+ = Cell::read(text).ok_or_else(|| Error::Cell {
+                    file: INVOCATIONS,
+                    row,
+                    column: $name.to_owned(),
+                    text: text.to_owned(),
+                })?;
             )*
             Ok(record)
         }
@@ -378,11 +382,11 @@ mod tests {
     #[test]
     fn what_is_no_row_of_ours_is_said() {
         let other = read(&b"a,b\n1,2\n"[..], drop).expect_err("other columns");
-        assert!(other.to_string().starts_with("read invocations.csv: its columns are not those of this version"));
+        insta::assert_snapshot!(other, @r#"read invocations.csv: column 1 is "a", expected "plan_index"; use the plimsoll that wrote it, which run.json names"#);
         let broken = String::from_utf8(written(&some())).expect("text").replace("http_status:503", "fine");
         insta::assert_snapshot!(
             read(broken.as_bytes(), drop).expect_err("no outcome"),
-            @r#"read invocations.csv: row 2, column outcome: "fine" is not what that column holds"#
+            @r#"read invocations.csv: row 2, column outcome: "fine" is not what that column holds; the file was changed: take it from a copy of its folder"#
         );
     }
 }

@@ -40,7 +40,7 @@ pub enum Error {
     #[error("find a run in {}: there is neither {RUN} nor a folder that has one; name a run's folder, or one that holds runs, such as reports/…", .0.display())]
     NoRun(PathBuf),
     /// `repeats.json` is none of this version.
-    #[error("read {}: {why}", path.display())]
+    #[error("read {}: {why}; move it away: report reads the runs beside it without it", path.display())]
     Repeats {
         /// The file.
         path: PathBuf,

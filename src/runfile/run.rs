@@ -30,7 +30,7 @@ pub enum Error {
         by: String,
     },
     /// Not a run.
-    #[error("read run.json: {0}")]
+    #[error("read run.json: {0}; it is no whole run.json of version {VERSION}: take it from a copy of its folder")]
     Form(#[from] serde_json::Error),
 }
 

@@ -9,35 +9,41 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The columns are not those of this version.
-    #[error("read {file}: its columns are not those of this version; expected {expected}, found {found}")]
+    #[error("read {file}: {difference}; use the plimsoll that wrote it, which run.json names")]
     Columns {
         /// The file's name.
         file: &'static str,
-        /// What this version writes.
-        expected: String,
-        /// What stands there.
-        found: String,
+        /// The first column that differs.
+        difference: String,
     },
     /// A cell that is none.
-    #[error("read {file}: row {row}, column {column}: {text:?} is not what that column holds")]
+    #[error(
+        "read {file}: row {row}, column {column}: {text:?} is not what that column holds; the file was changed: take it from a copy of its folder"
+    )]
     Cell {
         /// The file's name.
         file: &'static str,
         /// The row, from 1.
         row: u64,
         /// The column's name.
-        column: &'static str,
+        column: String,
         /// What stands there.
         text: String,
     },
     /// The file can't be read, or is no CSV.
-    #[error("read {file}: {source}")]
+    #[error("read {file}: {source}{}", changed(source))]
     Csv {
         /// The file's name.
         file: &'static str,
         /// Why.
         source: csv::Error,
     },
+}
+
+/// What to do about input that is no table; nothing where the system refused it.
+fn changed(error: &csv::Error) -> &'static str {
+    let refused = matches!(error.kind(), csv::ErrorKind::Io(error) if error.raw_os_error().is_some());
+    if refused { "" } else { "; the file was changed: take it from a copy of its folder" }
 }
 
 /// How the reading of rows ended.
@@ -68,7 +74,7 @@ pub fn read(
         if known.iter().any(|columns| columns.starts_with(&found)) && !rows.get_ref().ended() {
             return Ok(Rows { truncated: true, ..seen });
         }
-        return Err(Error::Columns { file, expected: known.first().copied().unwrap_or_default().to_owned(), found });
+        return Err(Error::Columns { file, difference: difference(known, &found) });
     }
     // One row is held back: only what follows it shows that it was written whole.
     let (mut next, mut held) = (StringRecord::new(), StringRecord::new());
@@ -106,6 +112,21 @@ pub fn read(
         seen.truncated = !rows.get_ref().ended();
     }
     Ok(seen)
+}
+
+/// The first column in which a head differs from the one of the known that it is most like.
+fn difference(known: &[&str], found: &str) -> String {
+    let found: Vec<_> = found.split(',').filter(|name| !name.is_empty()).collect();
+    let alike = |columns: &Vec<&str>| columns.iter().zip(&found).take_while(|(one, other)| one == other).count();
+    let nearest = known.iter().rev().map(|columns| columns.split(',').collect::<Vec<_>>()).max_by_key(alike);
+    let nearest = nearest.unwrap_or_default();
+    let at = alike(&nearest);
+    match (nearest.get(at), found.get(at)) {
+        (Some(expected), Some(found)) => format!("column {} is {found:?}, expected {expected:?}", at + 1),
+        (Some(expected), None) => format!("column {}, {expected:?}, is missing", at + 1),
+        (None, Some(found)) => format!("column {}, {found:?}, is none of its own", at + 1),
+        (None, None) => "its columns are others".to_owned(),
+    }
 }
 
 /// Remembers the last byte that was read.
@@ -157,14 +178,17 @@ mod tests {
 
     #[test]
     fn other_columns_are_refused() {
-        let told = ["a,c\n1,2\n", "a\n", ""].map(|text| match rows(text).1 {
+        let told = ["a,c\n1,2\n", "a,x,c\n", "a\n", "a,b,c\n", "\n", ""].map(|text| match rows(text).1 {
             Err(error) => error.to_string(),
             Ok(ended) => format!("{ended:?}"),
         });
-        insta::assert_snapshot!(told.join("\n"), @"
-        read some.csv: its columns are not those of this version; expected a,b, found a,c
-        read some.csv: its columns are not those of this version; expected a,b, found a
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        read some.csv: column 2 is "c", expected "b"; use the plimsoll that wrote it, which run.json names
+        read some.csv: column 3 is "c", expected "b"; use the plimsoll that wrote it, which run.json names
+        read some.csv: column 2, "b", is missing; use the plimsoll that wrote it, which run.json names
+        read some.csv: column 3, "c", is none of its own; use the plimsoll that wrote it, which run.json names
+        read some.csv: column 1, "a", is missing; use the plimsoll that wrote it, which run.json names
         Rows { whole: 0, truncated: true }
-        ");
+        "#);
     }
 }

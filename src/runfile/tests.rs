@@ -605,20 +605,37 @@ fn bundles_that_do_not_belong_together_are_refused_with_what_differs() {
     let other = bundle(run);
     let unfinished = bundle(manifest("unfinished", 2));
     fs::write(unfinished.join(RUN), manifest("unfinished", 2).to_json()).expect("written");
-    let cut_off = bundle(manifest("cut_off", 3));
-    let rows = fs::read(cut_off.join(INVOCATIONS)).expect("it was written");
-    fs::write(cut_off.join(INVOCATIONS), &rows[..rows.len() - 3]).expect("written");
     let (twice, unlike) = (vec![one.clone(), one.clone()], vec![one.clone(), other]);
-    let told = [vec![one.clone()], unlike, twice, vec![one.clone(), unfinished], vec![one, cut_off]]
-        .map(|folders| merge::merge(&folders, parent.path()).expect_err("refused").to_string())
-        .join("\n")
-        .replace(parent.path().to_str().expect("text"), "DIR");
+    let mut refused = vec![vec![one.clone()], unlike, twice, vec![one.clone(), unfinished]];
+    let files = [(INVOCATIONS, "cut_rows"), (HISTOGRAMS, "cut_log"), (INTERVALS, "cut_seconds")];
+    for (origin, (file, id)) in (3..).zip(files) {
+        let cut_off = bundle(manifest(id, origin));
+        let text = fs::read(cut_off.join(file)).expect("it was written");
+        fs::write(cut_off.join(file), &text[..text.len() - 3]).expect("written");
+        refused.push(vec![one.clone(), cut_off]);
+    }
+    let changed = bundle(manifest("changed", 9));
+    let text = fs::read_to_string(changed.join(HISTOGRAMS)).expect("it was written");
+    fs::write(changed.join(HISTOGRAMS), text.replacen(":completed,", ",", 1)).expect("written");
+    refused.push(vec![one, changed]);
+    let held = || fs::read_dir(parent.path()).expect("a folder").count();
+    let before = held();
+    let told: Vec<_> = refused
+        .iter()
+        .map(|folders| merge::merge(folders, parent.path()).expect_err("refused").to_string())
+        .map(|told| told.replace(parent.path().to_str().expect("text"), "DIR"))
+        .collect();
+    assert_eq!(held(), before, "nothing is left of what was refused");
+    let told = told.join("\n");
     insta::assert_snapshot!(told, @r#"
     join 1 bundles: name two or more
     join DIR/one and DIR/other_seed: they are not of one plan: plan_hash: "fnv1a64:0" against "fnv1a64:1"; profile.load.concurrency: 2 against 3; profile.load.ramp: nothing against "1s"; seed: 1 against 2
     join DIR/one and DIR/one: they are the same run, which would count twice
     join DIR/unfinished: its run did not end in order, so nothing says what is missing; leave it out
-    join DIR/cut_off/invocations.csv: its end was cut off, and nothing says what is missing; leave its run out
+    join DIR/cut_rows/invocations.csv: its end was cut off, and nothing says what is missing; leave its run out
+    join DIR/cut_log/histograms.hlog: its end was cut off, and nothing says what is missing; leave its run out
+    join DIR/cut_seconds/intervals.csv: its end was cut off, and nothing says what is missing; leave its run out
+    join DIR/changed: read histograms.hlog: the histogram under "ttfc_from_intended:base": its tag is not metric:variant:outcome; another version of plimsoll wrote it, or it was changed: take it from a copy of its folder
     "#);
 }
 
@@ -636,5 +653,5 @@ fn another_version_is_refused_with_what_reads_it_and_this_one_is_read_back_whole
     read run.json: it is of version 0, and this plimsoll reads version 1; use the one that wrote it (0.0.0)
     read run.json: it is of version 2, and this plimsoll reads version 1; use the one that wrote it (0.0.0)
     ");
-    insta::assert_snapshot!(Run::read(&text[..400]).expect_err("cut off"), @"read run.json: EOF while parsing a string at line 22 column 10");
+    insta::assert_snapshot!(Run::read(&text[..400]).expect_err("cut off"), @"read run.json: EOF while parsing a string at line 22 column 10; it is no whole run.json of version 1: take it from a copy of its folder");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, Source};
+use super::{Error, Source, unread};
 use crate::runfile::events::{self, Encoding, Event, EventLog};
 
 /// Writes the events of all sources into a folder.
@@ -30,7 +30,8 @@ pub(super) fn write(sources: &[Source], encoding: Encoding, folder: &Path) -> Re
                 bytes,
                 text_bytes,
             });
-        })?;
+        });
+        let rows = rows.map_err(unread(&source.folder))?;
         rows.map_or(Ok(()), |rows| source.whole(encoding.file(), rows))?;
     }
     drop(sheet);

@@ -9,19 +9,20 @@
 mod events;
 mod seconds;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::bundle::{self, Bundle, INTERVALS, INVOCATIONS};
+use super::bundle::{self, Bundle, HISTOGRAMS, INTERVALS, INVOCATIONS};
 use super::difference::{Difference, differences, told};
+use super::events::Encoding;
 use super::network::Sockets;
 use super::run::{Harness, LeftTasks, Part, Stamps};
 use super::table::Rows;
-use super::{Run, Status, hlog, intervals, invocations, readback, table};
+use super::{Run, Status, hlog, intervals, invocations, readback};
 use crate::agent::Times;
 use crate::metrics::certificate::ArrivalClock;
 use crate::metrics::{Record, record};
@@ -69,23 +70,16 @@ pub enum Error {
         without: PathBuf,
     },
     /// A bundle can't be read.
-    #[error(transparent)]
-    Read(#[from] readback::Error),
+    #[error("join {}: {source}", folder.display())]
+    Read {
+        /// The bundle.
+        folder: PathBuf,
+        /// Why.
+        source: readback::Error,
+    },
     /// The new one can't be written.
     #[error(transparent)]
     Write(#[from] bundle::Error),
-}
-
-impl From<table::Error> for Error {
-    fn from(error: table::Error) -> Self {
-        Self::Read(error.into())
-    }
-}
-
-impl From<hlog::Error> for Error {
-    fn from(error: hlog::Error) -> Self {
-        Self::Read(error.into())
-    }
 }
 
 /// A bundle that is to be joined, and where it comes to lie.
@@ -106,7 +100,7 @@ struct Source {
 
 impl Source {
     fn open(folder: &Path) -> Result<Self, Error> {
-        let run = readback::read_run(folder)?;
+        let run = readback::read_run(folder).map_err(unread(folder))?;
         let harness = run.harness.clone().filter(|_| !matches!(run.status, Status::Running | Status::WriteFailed));
         let harness = harness.ok_or_else(|| Error::Unfinished(folder.to_owned()))?;
         Ok(Self {
@@ -127,14 +121,23 @@ impl Source {
 
     fn file(&self, name: &str) -> Result<BufReader<File>, Error> {
         let path = self.folder.join(name);
-        let file = File::open(&path).map_err(|source| readback::Error::Read { path, source })?;
-        Ok(BufReader::new(file))
+        let file = File::open(&path).map_err(|source| readback::Error::Read { path, source });
+        Ok(BufReader::new(file.map_err(unread(&self.folder))?))
+    }
+
+    /// What becomes of a log of its that can't be read.
+    fn refused(&self, error: hlog::Error) -> Error {
+        match error {
+            hlog::Error::CutOff => Error::CutOff(self.folder.join(HISTOGRAMS)),
+            error => unread(&self.folder)(error),
+        }
     }
 
     /// How many seconds it has, the last one perhaps not a whole one.
     fn seconds(&self) -> Result<u64, Error> {
         let mut seconds = 0;
-        let rows = intervals::read(self.file(INTERVALS)?, |row| seconds = row.second + 1)?;
+        let rows = intervals::read(self.file(INTERVALS)?, |row| seconds = row.second + 1);
+        let rows = rows.map_err(unread(&self.folder))?;
         self.whole(INTERVALS, rows)?;
         Ok(seconds)
     }
@@ -156,6 +159,12 @@ impl Source {
     }
 }
 
+/// Says of which bundle it was.
+fn unread<E: Into<readback::Error>>(folder: &Path) -> impl FnOnce(E) -> Error {
+    let folder = folder.to_owned();
+    move |source| Error::Read { folder, source: source.into() }
+}
+
 /// Joins the bundles in `folders` into a new one in the folder `parent`, and gives it with its run, summed up.
 ///
 /// # Errors
@@ -164,16 +173,24 @@ pub fn merge(folders: &[PathBuf], parent: &Path) -> Result<(PathBuf, Run), Error
     let sources = placed(folders)?;
     let encoding = events::encoding(&sources)?;
     let mut run = joined(&sources);
-    let mut bundle = Bundle::create(parent, &run.id, &Run { status: Status::Running, ..run.clone() })?;
-    write_rows(&sources, &mut bundle)?;
-    seconds::write(&sources, &mut bundle)?;
+    let bundle = Bundle::create(parent, &run.id, &Run { status: Status::Running, ..run.clone() })?;
+    let folder = bundle.folder().to_owned();
+    write(&sources, encoding, bundle, &mut run).inspect_err(|_| {
+        // A part of all would be taken for the whole; all of it was made here.
+        let _ = fs::remove_dir_all(&folder);
+    })?;
+    Ok((folder, run))
+}
+
+fn write(sources: &[Source], encoding: Option<Encoding>, mut bundle: Bundle, run: &mut Run) -> Result<(), Error> {
+    write_rows(sources, &mut bundle)?;
+    seconds::write(sources, &mut bundle)?;
     if let Some(encoding) = encoding {
-        events::write(&sources, encoding, bundle.folder())?;
+        events::write(sources, encoding, bundle.folder())?;
     }
     bundle.flush()?;
-    run.adopt(readback::sum_up(bundle.folder(), &run)?);
-    bundle.write_run(&run)?;
-    Ok((bundle.folder().to_owned(), run))
+    run.adopt(readback::sum_up(bundle.folder(), run).map_err(unread(bundle.folder()))?);
+    Ok(bundle.write_run(run)?)
 }
 
 /// The bundles in order of their beginning, each with its place on the common clock.
@@ -328,8 +345,9 @@ fn write_rows(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error> {
             if failed.is_ok() {
                 failed = bundle.write_invocation(&record);
             }
-        })?;
+        });
         failed?;
+        let rows = rows.map_err(unread(&source.folder))?;
         source.whole(INVOCATIONS, rows)?;
     }
     Ok(())

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
-use super::{Error, Source};
+use super::{Error, Source, unread};
 use crate::runfile::bundle::{Bundle, HISTOGRAMS, INTERVALS};
-use crate::runfile::hlog::{self, Line, Lines};
+use crate::runfile::hlog::{Line, Lines};
 use crate::runfile::intervals::{self, Interval};
 use crate::stats::Histogram;
 use crate::units::NS_PER_S;
@@ -14,7 +14,7 @@ use crate::units::NS_PER_S;
 type Tag = (String, String, String, String);
 
 /// The log of one source, on the common clock.
-type Moved = Peekable<Box<dyn Iterator<Item = Result<Line, hlog::Error>>>>;
+type Moved<'s> = Peekable<Box<dyn Iterator<Item = Result<Line, Error>> + 's>>;
 
 /// Adds up the histograms and the rows of each second, one second after the other: a log of hours fits in memory.
 pub(super) fn write(sources: &[Source], bundle: &mut Bundle) -> Result<(), Error> {
@@ -70,17 +70,18 @@ fn rows(sources: &[Source]) -> Result<BTreeMap<u64, Interval>, Error> {
             worst(&mut all.worker_cpu_max, row.worker_cpu_max);
             worst(&mut all.machine_cpu, row.machine_cpu);
             worst(&mut all.steal, row.steal);
-        })?;
+        });
+        let ended = ended.map_err(unread(&source.folder))?;
         source.whole(INTERVALS, ended)?;
     }
     Ok(rows)
 }
 
 /// The lines of a source, moved by whole seconds; those of a whole run stay at its beginning.
-fn log(source: &Source) -> Result<Moved, Error> {
+fn log(source: &Source) -> Result<Moved<'_>, Error> {
     let by_ns = source.shift_seconds * NS_PER_S;
     let lines: Box<dyn Iterator<Item = _>> = Box::new(Lines::new(source.file(HISTOGRAMS)?).map(move |line| {
-        let mut line = line?;
+        let mut line = line.map_err(|error| source.refused(error))?;
         line.start_ns += by_ns;
         Ok(line)
     }));
@@ -88,7 +89,7 @@ fn log(source: &Source) -> Result<Moved, Error> {
 }
 
 /// Where a line begins; one that can't be read is due at once.
-fn start(line: &Result<Line, hlog::Error>) -> u64 {
+fn start(line: &Result<Line, Error>) -> u64 {
     line.as_ref().map_or(0, |line| line.start_ns / NS_PER_S * NS_PER_S)
 }
 
