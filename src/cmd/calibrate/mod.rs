@@ -23,8 +23,9 @@ mod round;
 use cores::Placement;
 use round::Round;
 
-/// What is swept: up to beyond what two cores carry.
-const LOADS: [(u32, u64); 6] = [(100, 20), (1_000, 50), (1_000, 20), (5_000, 60), (5_000, 40), (10_000, 40)];
+/// What is swept, in order of the events a second: up to beyond what two cores carry.
+const LOADS: [(u32, u64); 8] =
+    [(100, 20), (1_000, 50), (10_000, 250), (1_000, 20), (5_000, 60), (5_000, 50), (5_000, 40), (10_000, 40)];
 /// What is swept where it has to be quick.
 const QUICK_LOADS: [(u32, u64); 2] = [(100, 20), (1_000, 20)];
 /// How long all streams stand together, in nanoseconds.
