@@ -60,8 +60,10 @@ pub struct Kept {
 /// What the client and the mock say of themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trust {
-    /// The certificate's verdict; of several runs the worst.
+    /// The certificate's verdict; of several runs the median, as of every other figure.
     pub verdict: Verdict,
+    /// The worst verdict of several runs.
+    pub worst: Verdict,
     /// The stamp error as the certificate states it.
     pub stamp_error_ns_p99: u64,
     /// The client's lag.
@@ -132,6 +134,7 @@ impl Measured {
         let first = runs.first().expect("a load is run at least once");
         let spread = |figure: fn(&Self) -> Spread| Spread::median(&runs.iter().map(figure).collect::<Vec<_>>());
         let middle = |figure: fn(&Self) -> u64| middle(runs.iter().map(figure).collect()).unwrap_or_default();
+        let verdicts = || runs.iter().map(|run| run.trust.verdict).collect();
         let sum = |figure: fn(&Kept) -> u64| runs.iter().map(|run| figure(&run.kept)).sum();
         Self {
             transport: first.transport,
@@ -154,7 +157,8 @@ impl Measured {
                 others_outside: sum(|kept| kept.others_outside),
             },
             trust: Trust {
-                verdict: runs.iter().map(|run| run.trust.verdict).max().unwrap_or(Verdict::Invalid),
+                verdict: self::middle(verdicts()).unwrap_or(Verdict::Invalid),
+                worst: verdicts().into_iter().max().unwrap_or(Verdict::Invalid),
                 stamp_error_ns_p99: middle(|run| run.trust.stamp_error_ns_p99),
                 client_lag_ns_p99: middle(|run| run.trust.client_lag_ns_p99),
                 start_lag_ns_p99: middle(|run| run.trust.start_lag_ns_p99),
@@ -192,7 +196,7 @@ impl Measured {
 }
 
 /// The middle one (the lower of two); none of nothing.
-fn middle(mut figures: Vec<u64>) -> Option<u64> {
+fn middle<T: Copy + Ord>(mut figures: Vec<T>) -> Option<T> {
     figures.sort_unstable();
     figures.get(figures.len().saturating_sub(1) / 2).copied()
 }
@@ -279,7 +283,8 @@ mod tests {
         runs[2].trust.verdict = Verdict::Degraded;
         let median = Measured::median(&runs);
         assert_eq!((median.runs, median.ttfc.p50_ns, median.trust.client_lag_ns_p99), (3, 20, 400));
-        assert_eq!((median.trust.verdict, median.kept.unreported, median.is_complete()), (Verdict::Degraded, 1, false));
+        assert_eq!((median.trust.verdict, median.trust.worst), (Verdict::Trusted, Verdict::Degraded));
+        assert_eq!((median.kept.unreported, median.is_complete()), (1, false));
         assert!(runs[0].is_complete() && runs[0].mock_kept_up());
         assert!((runs[0].shared() - 0.09).abs() < 1e-9);
     }

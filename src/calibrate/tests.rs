@@ -18,6 +18,7 @@ pub(crate) fn measured(transport: Transport, load: &str, ns: i64, verdict: Verdi
     let joined = Joined { errors, writes_ns: vec![ns; 100], ..Joined::default() };
     let trust = Trust {
         verdict,
+        worst: verdict,
         stamp_error_ns_p99: 2 * ns.unsigned_abs(),
         client_lag_ns_p99: 20 * ns.unsigned_abs(),
         start_lag_ns_p99: 30 * ns.unsigned_abs(),

@@ -149,7 +149,11 @@ fn itself(study: &Study, transport: Transport) -> Table {
         table.row([
             row.load.to_string(),
             trust.events_per_s.to_string(),
-            trust.verdict.to_string(),
+            if trust.worst == trust.verdict {
+                trust.verdict.to_string()
+            } else {
+                format!("{} (worst {})", trust.verdict, trust.worst)
+            },
             Human(trust.stamp_error_ns_p99).to_string(),
             Human(trust.client_lag_ns_p99).to_string(),
             Human(trust.start_lag_ns_p99).to_string(),
@@ -326,13 +330,13 @@ mod tests {
         which puts it into a frame and writes it with others: that time is in the error, and since nobody notes when that write ends,
         neither "write" nor "outside" has a figure there.
 
-        **Which events.** All of them, from the first connection to the last byte, also those that arrive while others still
-        connect. The load is closed, and its streams begin one after another, evenly over a ramp that lasts a whole number of gaps: at
-        least a second, or the time for which all streams stand where that is shorter, and half a millisecond a stream (a millisecond
-        over TLS). So their events lie evenly within a gap, as those of streams that know nothing of each other do. "Start lag" is how
-        much later than the ramp wanted a stream began: as there is one start a stream, one pause of ten milliseconds is ten late
-        starts where one begins each millisecond, and of a thousand that is the 99th percentile. An event that has no truth, a truth
-        that nobody reported, and a stream that did not complete each make the result invalid.
+        **Which events.** All of them, from the first connection to the last byte, also those that arrive while others still connect.
+        The load is closed, and its streams begin one after another, evenly over a ramp that lasts a whole number of gaps: at least a
+        second, or the time for which all streams stand where that is shorter, and a millisecond a stream. So their events lie evenly
+        within a gap, as those of streams that know nothing of each other do. "Start lag" is how much later than the ramp wanted a
+        stream began: as there is one start a stream, one pause of ten milliseconds is ten late starts where one begins each
+        millisecond, and of a thousand that is the 99th percentile. An event that has no truth, a truth that nobody reported, and a
+        stream that did not complete each make the result invalid.
 
         ## The tables
 

@@ -130,9 +130,8 @@ impl Round {
     /// Over how long the streams begin: a whole number of gaps, so that their events lie evenly within a gap, and long
     /// enough for the machine to open the connections beside them.
     fn ramp_ns(&self) -> u64 {
-        let each_ns = if self.transport == Transport::Plain { NS_PER_MS / 2 } else { NS_PER_MS };
         let least_ns = NS_PER_S.min(self.duration_ns);
-        (u64::from(self.load.streams) * each_ns).max(least_ns).next_multiple_of(self.load.gap_ns)
+        (u64::from(self.load.streams) * NS_PER_MS).max(least_ns).next_multiple_of(self.load.gap_ns)
     }
 
     /// How long a stream lasts: the first one is to stand when the last one begins, and for the whole duration then.
@@ -165,6 +164,7 @@ impl Round {
         let busiest = own.worker_cpu.iter().copied().fold(0.0, f64::max);
         let trust = Trust {
             verdict: certificate.verdict,
+            worst: certificate.verdict,
             stamp_error_ns_p99: own.stamp_error_ns_p99.unwrap_or_default(),
             client_lag_ns_p99: own.client_lag_ns_p99.unwrap_or_default(),
             start_lag_ns_p99: own.start_lag_ns_p99.unwrap_or_default(),
