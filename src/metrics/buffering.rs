@@ -10,7 +10,7 @@ use crate::agent::unix_ns;
 /// nanoseconds.
 const APART_NS: u64 = 5_000_000;
 /// The longest `time` that is kept, in bytes: ISO 8601 to the nanosecond with an offset has 35.
-const TIME_BYTES: usize = 40;
+const TIME_BYTES_MAX: usize = 40;
 /// As few buffered reads as come about by chance.
 const READS_MIN: u64 = 20;
 /// The share of chunks in buffered reads from which on a stream is called buffered.
@@ -57,66 +57,74 @@ impl Buffered {
 
 /// Watches the chunks of one stream.
 ///
-/// A chunk that has its read to itself costs a copy of its `time`; only those that share one are parsed.
+/// A chunk costs a copy of its `time`. Only the first and the last of those that shared a read are parsed, once that read
+/// is over.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    /// The `time` of the read's first chunk.
-    time: [u8; TIME_BYTES],
-    time_bytes: usize,
-    /// The read's chunks so far, and what of it stands in `found` by now.
+    /// The read's chunks so far, and its bytes up to the last of them.
     chunks: u64,
-    counted: Buffered,
-    /// The earliest and the latest time in the read; absent when one is not known.
-    span: Option<(u64, u64)>,
+    bytes: u64,
+    first: Time,
+    last: Time,
     found: Buffered,
+}
+
+/// The `time` of a chunk as it was told; empty when there was none that could be one.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    length: usize,
+    text: [u8; TIME_BYTES_MAX],
 }
 
 impl Watcher {
     pub(super) fn new() -> Self {
-        Self {
-            time: [0; TIME_BYTES],
-            time_bytes: 0,
-            chunks: 0,
-            counted: Buffered::default(),
-            span: None,
-            found: Buffered::default(),
-        }
+        Self { chunks: 0, bytes: 0, first: Time::NONE, last: Time::NONE, found: Buffered::default() }
     }
 
     /// The first chunk of a read.
     pub(super) fn first(&mut self, time: Option<&str>) {
-        let time = time.map_or(&[][..], str::as_bytes);
-        self.time_bytes = if time.len() > TIME_BYTES { 0 } else { time.len() };
-        self.time[..self.time_bytes].copy_from_slice(&time[..self.time_bytes]);
+        self.close();
         self.chunks = 1;
+        self.first.set(time);
     }
 
     /// A further chunk of the same read, which has brought so many bytes by now.
     pub(super) fn further(&mut self, time: Option<&str>, read_bytes: u64) {
-        if self.chunks == 1 {
-            let first = std::str::from_utf8(&self.time[..self.time_bytes]).ok().and_then(unix_ns);
-            self.span = first.map(|at| (at, at));
-            self.counted = Buffered::default();
-        }
         self.chunks += 1;
-        let at = self.span.and(time).and_then(unix_ns);
-        self.span = self.span.zip(at).map(|((low, high), at)| (low.min(at), high.max(at)));
-        let squeezed_ns = self.span.map_or(0, |(low, high)| high - low);
-        if squeezed_ns < APART_NS {
-            return;
-        }
-        let (now, before) = (Buffered { reads: 1, chunks: self.chunks, bytes: read_bytes, squeezed_ns }, self.counted);
-        self.found.add(&Buffered {
-            reads: now.reads - before.reads,
-            chunks: now.chunks - before.chunks,
-            bytes: now.bytes - before.bytes,
-            squeezed_ns: now.squeezed_ns - before.squeezed_ns,
-        });
-        self.counted = now;
+        self.bytes = read_bytes;
+        self.last.set(time);
     }
 
-    pub(super) fn found(&self) -> Buffered {
+    /// What was found in all that came.
+    pub(super) fn found(mut self) -> Buffered {
+        self.close();
         self.found
+    }
+
+    /// Judges the read that is over.
+    fn close(&mut self) {
+        if self.chunks < 2 {
+            return;
+        }
+        let (first, last) = (self.first.unix_ns(), self.last.unix_ns());
+        let squeezed_ns = first.zip(last).map_or(0, |(first, last)| last.saturating_sub(first));
+        if squeezed_ns >= APART_NS {
+            self.found.add(&Buffered { reads: 1, chunks: self.chunks, bytes: self.bytes, squeezed_ns });
+        }
+    }
+}
+
+impl Time {
+    const NONE: Self = Self { length: 0, text: [0; TIME_BYTES_MAX] };
+
+    fn set(&mut self, time: Option<&str>) {
+        let text = time.map(str::as_bytes).filter(|text| text.len() <= TIME_BYTES_MAX).unwrap_or_default();
+        self.text[..text.len()].copy_from_slice(text);
+        self.length = text.len();
+    }
+
+    fn unix_ns(&self) -> Option<u64> {
+        std::str::from_utf8(&self.text[..self.length]).ok().and_then(unix_ns)
     }
 }
 
@@ -142,18 +150,21 @@ mod tests {
         assert_eq!(watched(&[&together]), found);
         let alone = ["2026-03-23T00:46:03.2Z"];
         assert_eq!(watched(&[&alone, &together, &alone]), found);
+        let untold = [together[0], "today", together[2]];
+        assert_eq!(watched(&[&untold]), found, "what lies between does not matter");
         let twice = Buffered { reads: 2, chunks: 6, bytes: 600, squeezed_ns: 100_000_000 };
         assert_eq!(watched(&[&together, &together]), twice);
     }
 
     #[test]
-    fn chunks_alone_written_together_or_without_a_time_are_no_sign() {
+    fn chunks_alone_written_together_in_disorder_or_without_a_time_are_no_sign() {
         let long = "2026-03-23T00:46:03.1000000000000000000000000000000Z";
         for read in [
             &["2026-03-23T00:46:03.1Z"][..],
             &["2026-03-23T00:46:03.100Z", "2026-03-23T00:46:03.104Z"],
             &["yesterday", "2026-03-23T00:46:03.4Z", "2026-03-23T00:46:03.5Z"],
-            &["2026-03-23T00:46:03.1Z", "today", "2026-03-23T00:46:03.5Z"],
+            &["2026-03-23T00:46:03.1Z", "2026-03-23T00:46:03.5Z", "today"],
+            &["2026-03-23T00:46:03.5Z", "2026-03-23T00:46:03.1Z"],
             &[long, "2026-03-23T00:46:03.5Z"],
         ] {
             assert_eq!(watched(&[read]), Buffered::default(), "{read:?}");
