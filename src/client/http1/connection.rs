@@ -22,14 +22,14 @@ pub struct Http1 {
     wire: Wire,
     buffer: Rc<Buffer>,
     /// Of a head that has not come whole; then what came behind it, until it is read.
-    carried: Vec<u8>,
+    carried: Filled,
 }
 
 impl Http1 {
     /// Speaks over a new byte stream; `buffer` is its worker's.
     #[must_use]
     pub fn new(wire: Wire, buffer: Rc<Buffer>) -> Self {
-        Self { wire, buffer, carried: Vec::new() }
+        Self { wire, buffer, carried: Filled::default() }
     }
 
     /// What happened on its byte stream.
@@ -50,6 +50,7 @@ impl Http1 {
                 head.keeps_alive &= outgoing.flushed;
                 return Ok(head);
             }
+            self.carried.keep();
             let read = poll_fn(|cx| {
                 outgoing.poll(&mut self.wire, cx);
                 self.poll_wire(cx)
@@ -58,7 +59,7 @@ impl Http1 {
             if filled.bytes().is_empty() {
                 return Err(Error::ClosedInHead);
             }
-            self.carried.extend_from_slice(filled.bytes());
+            self.carried.append(filled);
         }
     }
 
@@ -67,29 +68,28 @@ impl Http1 {
     /// # Errors
     /// The connection broke.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
-        if !self.carried.is_empty() {
-            return Poll::Ready(Ok(Filled::from(std::mem::take(&mut self.carried))));
+        if !self.carried.bytes().is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.carried)));
         }
         self.poll_wire(cx)
     }
 
     /// Whether another request can be sent: neither a close nor stray bytes have come.
     pub async fn is_idle(&mut self) -> bool {
-        self.carried.is_empty() && poll_fn(|cx| Poll::Ready(self.poll_wire(cx).is_pending())).await
+        self.carried.bytes().is_empty() && poll_fn(|cx| Poll::Ready(self.poll_wire(cx).is_pending())).await
     }
 
     /// The final head among what was carried, when it is whole; what comes before it (RFC 9110 §15.2) is skipped.
     fn take_head(&mut self) -> Result<Option<Head>, Error> {
-        while let Some((head, length)) = head::parse(&self.carried)? {
-            self.carried.drain(..length);
+        while let Some((head, length)) = head::parse(self.carried.bytes())? {
+            self.carried.take(length);
             let status = head.response.status();
             // 101 would be the last thing that is HTTP here.
             if !status.is_informational() || status.as_u16() == 101 {
-                self.carried.shrink_to_fit();
                 return Ok(Some(head));
             }
         }
-        if self.carried.len() > HEAD_BYTES_MAX {
+        if self.carried.bytes().len() > HEAD_BYTES_MAX {
             return Err(Error::HeadTooLong { limit: HEAD_BYTES_MAX });
         }
         Ok(None)
