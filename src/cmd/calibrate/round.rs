@@ -22,8 +22,8 @@ use crate::units::{ExactTime, NS_PER_MS, NS_PER_S};
 
 /// How often the processes are looked after, in nanoseconds.
 const LOOK_NS: u64 = 100 * NS_PER_MS;
-/// How long the first chunk takes, in nanoseconds: long enough to be told from everything else.
-const FIRST_CHUNK_NS: u64 = 100 * NS_PER_MS;
+/// How long the first chunk takes, in nanoseconds: as that of the mock's agent does. What a late start may be is a share of it.
+const FIRST_CHUNK_NS: u64 = 250 * NS_PER_MS;
 /// How long the mock may take to end, in nanoseconds.
 const END_NS: u64 = 30 * NS_PER_S;
 
