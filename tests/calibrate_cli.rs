@@ -90,8 +90,8 @@ fn the_table_has_its_form() {
     last of their read | # | # | # | # | # | # | #
     every event, user space | # | # | # | # | # | # | #
 
-    load | events/s | verdict | stamp error p99 | client lag p99 | start lag p99 | mock late p99 | write p50 / p99.9 | outside: last, others | CPU a million events | busiest worker | memory a stream
-    2x20ms | # | VERDICT | # | # | # | # | # / # | # # | # | # % | # SIZE
+    load | runs | events/s | verdict | stamp error p99 | client lag p99 | start lag p99 | mock late p99 | write p50 / p99.9 | outside: last, others | CPU a million events | busiest worker | memory a stream
+    2x20ms | # | # | VERDICT | # | # | # | # | # / # | # # | # | # % | # SIZE
 
     client and mock wherever the system puts them (--no-pin); all streams stood for # medians of # runs of each load
     error = reported - handed to the kernel: the mock's write and loopback's delivery are in it

@@ -52,16 +52,14 @@ impl Spread {
         }
     }
 
-    /// Each figure's own median over several runs (the lower one of an even number); counts are added up, and the
-    /// smallest and the largest are those of all.
+    /// Each figure's own median over several runs; counts are added up, and the smallest and the largest are those of
+    /// all.
     #[must_use]
     pub fn median(runs: &[Self]) -> Self {
-        let middle = |figure: fn(&Self) -> i64| {
-            let mut figures: Vec<i64> = runs.iter().filter(|run| run.count > 0).map(figure).collect();
-            figures.sort_unstable();
-            figures.get(figures.len().saturating_sub(1) / 2).copied().unwrap_or_default()
-        };
         let counted = || runs.iter().filter(|run| run.count > 0);
+        let middle = |figure: fn(&Self) -> i64| {
+            middle(counted().map(figure).collect()).map_or(0, |(low_ns, high_ns)| low_ns.midpoint(high_ns))
+        };
         Self {
             count: runs.iter().map(|run| run.count).sum(),
             min_ns: counted().map(|run| run.min_ns).min().unwrap_or_default(),
@@ -72,6 +70,13 @@ impl Spread {
             before: runs.iter().map(|run| run.before).sum(),
         }
     }
+}
+
+/// The middle two, which are one and the same of an odd number; none of nothing.
+pub(super) fn middle<T: Copy + Ord>(mut figures: Vec<T>) -> Option<(T, T)> {
+    figures.sort_unstable();
+    let at = |index: usize| figures.get(index).copied();
+    at(figures.len().saturating_sub(1) / 2).zip(at(figures.len() / 2))
 }
 
 #[cfg(test)]
@@ -123,5 +128,7 @@ mod tests {
         let median = Spread::median(&[run(30), run(10), run(20), Spread::default()]);
         assert_eq!((median.p50_ns, median.p99_ns), (20, 40));
         assert_eq!((median.min_ns, median.max_ns, median.count, median.before), (-30, 270, 30, 3));
+        let of_two = Spread::median(&[run(30), run(10)]);
+        assert_eq!((of_two.p50_ns, of_two.p99_ns), (20, 40), "the mean of the middle two");
     }
 }

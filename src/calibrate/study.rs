@@ -2,7 +2,7 @@
 
 use super::join::Joined;
 use super::load::{Load, Transport};
-use super::spread::Spread;
+use super::spread::{self, Spread};
 use crate::metrics::Verdict;
 use crate::metrics::certificate::ArrivalClock;
 use crate::runfile::run::{Build, Machine};
@@ -60,7 +60,7 @@ pub struct Kept {
 /// What the client and the mock say of themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trust {
-    /// The certificate's verdict; of several runs the median, as of every other figure.
+    /// The certificate's verdict; of several runs the median, as of every other figure, and the worse of the middle two.
     pub verdict: Verdict,
     /// The worst verdict of several runs.
     pub worst: Verdict,
@@ -125,7 +125,8 @@ impl Measured {
         }
     }
 
-    /// The medians of several runs of one load over one transport: each figure's own.
+    /// The medians of several runs of one load over one transport: each figure's own. Of an even number it is the mean of
+    /// the middle two, and of verdicts the worse of them.
     ///
     /// # Panics
     /// There are no runs.
@@ -133,8 +134,10 @@ impl Measured {
     pub fn median(runs: &[Self]) -> Self {
         let first = runs.first().expect("a load is run at least once");
         let spread = |figure: fn(&Self) -> Spread| Spread::median(&runs.iter().map(figure).collect::<Vec<_>>());
-        let middle = |figure: fn(&Self) -> u64| middle(runs.iter().map(figure).collect()).unwrap_or_default();
+        let of_times = |figures: Vec<u64>| spread::middle(figures).map(|(low, high)| low.midpoint(high));
+        let middle = |figure: fn(&Self) -> u64| of_times(runs.iter().map(figure).collect()).unwrap_or_default();
         let verdicts = || runs.iter().map(|run| run.trust.verdict).collect();
+        let worse = |(_, worse): (Verdict, Verdict)| worse;
         let sum = |figure: fn(&Kept) -> u64| runs.iter().map(|run| figure(&run.kept)).sum();
         Self {
             transport: first.transport,
@@ -157,7 +160,7 @@ impl Measured {
                 others_outside: sum(|kept| kept.others_outside),
             },
             trust: Trust {
-                verdict: self::middle(verdicts()).unwrap_or(Verdict::Invalid),
+                verdict: spread::middle(verdicts()).map_or(Verdict::Invalid, worse),
                 worst: verdicts().into_iter().max().unwrap_or(Verdict::Invalid),
                 stamp_error_ns_p99: middle(|run| run.trust.stamp_error_ns_p99),
                 client_lag_ns_p99: middle(|run| run.trust.client_lag_ns_p99),
@@ -168,7 +171,7 @@ impl Measured {
             cost: Cost {
                 cpu_ns_per_event: middle(|run| run.cost.cpu_ns_per_event),
                 busiest_per_mille: middle(|run| run.cost.busiest_per_mille),
-                memory_bytes_per_stream: self::middle(
+                memory_bytes_per_stream: of_times(
                     runs.iter().filter_map(|run| run.cost.memory_bytes_per_stream).collect(),
                 ),
             },
@@ -195,12 +198,6 @@ impl Measured {
     }
 }
 
-/// The middle one (the lower of two); none of nothing.
-fn middle<T: Copy + Ord>(mut figures: Vec<T>) -> Option<T> {
-    figures.sort_unstable();
-    figures.get(figures.len().saturating_sub(1) / 2).copied()
-}
-
 /// A whole sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Study {
@@ -218,7 +215,7 @@ pub struct Study {
     pub workers: u32,
     /// How long all streams of a load stood together, in nanoseconds.
     pub duration_ns: u64,
-    /// How often each load was run.
+    /// How often each load was to be run.
     pub runs: u32,
     /// What was measured, in order.
     pub rows: Vec<Measured>,
@@ -234,11 +231,14 @@ impl Study {
         self.rows.iter().filter(move |row| row.transport == transport)
     }
 
-    /// Where TRUSTED ends over a transport: the last load before the first one that is not trusted, and that one.
+    /// Where TRUSTED ends over a transport: the highest load below the lowest one that is not trusted, and that one, in
+    /// whatever order they were run.
     #[must_use]
     pub fn line(&self, transport: Transport) -> (Option<&Measured>, Option<&Measured>) {
+        let mut rows: Vec<_> = self.over(transport).collect();
+        rows.sort_by_key(|row| (row.load.events_per_s(), row.load.streams));
         let mut within = None;
-        for row in self.over(transport) {
+        for row in rows {
             if row.trust.verdict != Verdict::Trusted {
                 return (within, Some(row));
             }
@@ -266,13 +266,15 @@ mod tests {
             row("10x20ms", Verdict::Trusted),
             row("20x20ms", Verdict::Trusted),
             row("30x20ms", Verdict::Degraded),
-            measured(Transport::Tls, "10x20ms", 1_000, Verdict::Trusted),
+            measured(Transport::Tls, "200x20ms", 1_000, Verdict::Trusted),
+            measured(Transport::Tls, "20x20ms", 1_000, Verdict::Trusted),
+            measured(Transport::Tls, "20x2ms", 1_000, Verdict::Trusted),
         ]);
         let names = |(within, past): (Option<&Measured>, Option<&Measured>)| {
             [within, past].map(|row| row.map_or("none".to_owned(), |row| row.load.to_string()))
         };
         assert_eq!(names(study.line(Transport::Plain)), ["20x20ms", "30x20ms"]);
-        assert_eq!(names(study.line(Transport::Tls)), ["10x20ms", "none"]);
+        assert_eq!(names(study.line(Transport::Tls)), ["200x20ms", "none"]);
         assert_eq!(names(study.line(Transport::H2)), ["none", "none"]);
     }
 
@@ -287,5 +289,8 @@ mod tests {
         assert_eq!((median.kept.unreported, median.is_complete()), (1, false));
         assert!(runs[0].is_complete() && runs[0].mock_kept_up());
         assert!((runs[0].shared() - 0.09).abs() < 1e-9);
+        let of_two = Measured::median(&runs[1..]);
+        assert_eq!((of_two.ttfc.p50_ns, of_two.trust.client_lag_ns_p99), (25, 500), "the mean of the middle two");
+        assert_eq!(of_two.trust.verdict, Verdict::Degraded, "the worse of the middle two");
     }
 }

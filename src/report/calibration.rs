@@ -83,6 +83,9 @@ fn transports(study: &Study) -> impl Iterator<Item = Transport> {
 fn runs(study: &Study) -> String {
     match study.runs {
         1 => "one run of each load".to_owned(),
+        runs if study.rows.iter().any(|row| row.runs != runs) => {
+            format!("medians of as many runs of each load as the column \"runs\" says, of {runs} that were asked for")
+        }
         runs => format!("medians of {runs} runs of each load"),
     }
 }
@@ -122,6 +125,7 @@ fn errors(study: &Study, transport: Transport) -> Table {
 fn itself(study: &Study, transport: Transport) -> Table {
     let mut table = Table::new([
         "load",
+        "runs",
         "events/s",
         "verdict",
         "stamp error p99",
@@ -148,6 +152,7 @@ fn itself(study: &Study, transport: Transport) -> Table {
         let if_known = |figure: String| if known { figure } else { "–".to_owned() };
         table.row([
             row.load.to_string(),
+            row.runs.to_string(),
             trust.events_per_s.to_string(),
             if trust.worst == trust.verdict {
                 trust.verdict.to_string()
@@ -252,9 +257,9 @@ mod tests {
                    not last of their read (9.0 %)  2.70ms  2.70ms  2.70ms  2.70ms   2.70ms                 0       9
                           every event, user space  9.00ms  9.00ms  9.00ms  9.00ms   9.00ms                 0     100
 
-        load       events/s  verdict  stamp error p99  client lag p99  start lag p99         mock late p99  write p50 / p99.9  outside: last, others  CPU a million events  busiest worker  memory a stream
-        1000x20ms     49000  TRUSTED           8.00µs          80.0µs          120µs                 160µs    4.00µs / 4.00µs                   0, 0                  8.0s            40 %         11.7 KiB
-        5000x20ms     49000  INVALID           1.80ms          18.0ms         27.0ms  36.0ms (fell behind)      900µs / 900µs                   0, 0                  8.0s            40 %         11.7 KiB
+        load       runs  events/s  verdict  stamp error p99  client lag p99  start lag p99         mock late p99  write p50 / p99.9  outside: last, others  CPU a million events  busiest worker  memory a stream
+        1000x20ms     1     49000  TRUSTED           8.00µs          80.0µs          120µs                 160µs    4.00µs / 4.00µs                   0, 0                  8.0s            40 %         11.7 KiB
+        5000x20ms     1     49000  INVALID           1.80ms          18.0ms         27.0ms  36.0ms (fell behind)      900µs / 900µs                   0, 0                  8.0s            40 %         11.7 KiB
         TRUSTED up to 1000x20ms (49000 events/s); INVALID at 5000x20ms (49000 events/s); not run, since that was past the line: 9000x20ms
 
         HTTP/2 over TLS, the kernel's receive stamps
@@ -267,8 +272,8 @@ mod tests {
                    not last of their read (9.0 %)  24.0µs  24.0µs  24.0µs  24.0µs   24.0µs                 0       9
                           every event, user space  80.0µs  80.0µs  80.0µs  80.0µs   80.0µs                 0     100
 
-        load       events/s  verdict  stamp error p99  client lag p99  start lag p99  mock late p99  write p50 / p99.9  outside: last, others  CPU a million events  busiest worker  memory a stream
-        1000x20ms     49000  TRUSTED           16.0µs           160µs          240µs          320µs                  –                      –                  8.0s            40 %         11.7 KiB
+        load       runs  events/s  verdict  stamp error p99  client lag p99  start lag p99  mock late p99  write p50 / p99.9  outside: last, others  CPU a million events  busiest worker  memory a stream
+        1000x20ms     1     49000  TRUSTED           16.0µs           160µs          240µs          320µs                  –                      –                  8.0s            40 %         11.7 KiB
         TRUSTED up to 1000x20ms (49000 events/s), the highest load that was run
 
         INVALID: 5000x20ms over plain: 0 events without a truth, 2 that were sent and not reported, 0 streams that did not complete
@@ -290,6 +295,24 @@ mod tests {
             assert_eq!(told.matches("INCOMPLETE: interrupted; what is missing above was not measured\n").count(), 1);
             assert!(told.contains("1000x20ms"), "what was measured is there: {told}");
         }
+    }
+
+    #[test]
+    fn each_row_says_how_many_runs_it_really_has() {
+        let run = measured(Transport::Plain, "1000x20ms", 4_000, Verdict::Trusted);
+        let whole = Measured::median(&[run.clone(), run.clone(), run.clone()]);
+        let mut study = Study { runs: 3, ..study(vec![whole]) };
+        assert_eq!(runs(&study), "medians of 3 runs of each load");
+        study.rows.push(run);
+        assert_eq!(
+            runs(&study),
+            "medians of as many runs of each load as the column \"runs\" says, of 3 that were asked for"
+        );
+        let mut out = Vec::new();
+        itself(&study, Transport::Plain).write_markdown(&mut out).expect("a vector takes it");
+        let text = String::from_utf8(out).expect("text");
+        let counts: Vec<_> = text.lines().skip(2).map(|line| line.split('|').nth(2).expect("a cell").trim()).collect();
+        assert_eq!(counts, ["3", "1"], "{text}");
     }
 
     #[test]
@@ -335,17 +358,23 @@ mod tests {
         second, or the time for which all streams stand where that is shorter, and a millisecond a stream. So their events lie evenly
         within a gap, as those of streams that know nothing of each other do. The first chunk is due 250 ms after the start. "Start lag"
         is how much later than the ramp wanted a stream began, and spoils the verdict where its p99 is over 1 % of the time to first
-        chunk: as there is one start a stream, one pause of ten milliseconds is ten late starts where one begins each millisecond, and
-        of a thousand that is the 99th percentile. An event that has no truth, a truth that nobody reported, and a stream that did not
-        complete each make the result invalid.
+        chunk. As there is one start a stream, a single pause is enough for that: where one begins each millisecond, a pause of fifteen
+        makes fifteen of them late, and of a thousand the 99th percentile is the eleventh latest, which is late by four to five. An event
+        that has no truth, a truth that nobody reported, and a stream that did not complete each make the result invalid.
 
         ## The tables
 
-        Each event is a write of its own and, over TLS, a record of its own. "Client lag" is how much later than it arrived an event
-        was handled, "mock late" how much later than its script wanted the mock handed an event over; where that exceeds the gap the
-        mock could not keep the pace, and the load is what it could keep. CPU is that of the client's workers, the writing of
-        `events.csv` included. Memory is the growth of the client's own resident memory from before the load to its largest, divided
-        by the streams: histograms and all else that does not depend on their number included, which is why it is large for few streams.
+        Over HTTP/1.1 each event is a write of its own and, over TLS, a record of its own. "Client lag" is how much later than it
+        arrived an event was handled, "mock late" how much later than its script wanted the mock handed an event over; where that
+        exceeds the gap the mock could not keep the pace, and the load is what it could keep. CPU is that of the client's workers, the
+        writing of `events.csv` included. Memory is the growth of the client's own resident memory from before the load to its largest,
+        divided by the streams: histograms and all else that does not depend on their number included, which is why it is large for few
+        streams.
+
+        Of several runs of a load (column "runs") each quantile, each rate and each cost is the median of that figure alone over the
+        runs: the mean of the middle two where their number is even, and of two middle verdicts the worse one, with the worst of all in
+        brackets. "Max" and "min" are those of all runs; "before the truth", "events" and "outside" are sums over them, and so is the
+        share in "not last of their read".
 
         ### HTTP/1.1 in the clear
 
@@ -368,10 +397,10 @@ mod tests {
         |  | not last of their read (9.0 %) | 2.70ms | 2.70ms | 2.70ms | 2.70ms | 2.70ms | 0 | 9 |
         |  | every event, user space | 9.00ms | 9.00ms | 9.00ms | 9.00ms | 9.00ms | 0 | 100 |
 
-        | load | events/s | verdict | stamp error p99 | client lag p99 | start lag p99 | mock late p99 | write p50 / p99.9 | outside: last, others | CPU a million events | busiest worker | memory a stream |
-        |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
-        | 1000x20ms | 49000 | TRUSTED | 8.00µs | 80.0µs | 120µs | 160µs | 4.00µs / 4.00µs | 0, 0 | 8.0s | 40 % | 11.7 KiB |
-        | 5000x20ms | 49000 | INVALID | 1.80ms | 18.0ms | 27.0ms | 36.0ms (fell behind) | 900µs / 900µs | 0, 0 | 8.0s | 40 % | 11.7 KiB |
+        | load | runs | events/s | verdict | stamp error p99 | client lag p99 | start lag p99 | mock late p99 | write p50 / p99.9 | outside: last, others | CPU a million events | busiest worker | memory a stream |
+        |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+        | 1000x20ms | 1 | 49000 | TRUSTED | 8.00µs | 80.0µs | 120µs | 160µs | 4.00µs / 4.00µs | 0, 0 | 8.0s | 40 % | 11.7 KiB |
+        | 5000x20ms | 1 | 49000 | INVALID | 1.80ms | 18.0ms | 27.0ms | 36.0ms (fell behind) | 900µs / 900µs | 0, 0 | 8.0s | 40 % | 11.7 KiB |
 
         **TRUSTED up to 1000x20ms (49000 events/s); INVALID at 5000x20ms (49000 events/s); not run, since that was past the line: 9000x20ms**
 
@@ -389,9 +418,9 @@ mod tests {
         |  | not last of their read (9.0 %) | 24.0µs | 24.0µs | 24.0µs | 24.0µs | 24.0µs | 0 | 9 |
         |  | every event, user space | 80.0µs | 80.0µs | 80.0µs | 80.0µs | 80.0µs | 0 | 100 |
 
-        | load | events/s | verdict | stamp error p99 | client lag p99 | start lag p99 | mock late p99 | write p50 / p99.9 | outside: last, others | CPU a million events | busiest worker | memory a stream |
-        |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
-        | 1000x20ms | 49000 | TRUSTED | 16.0µs | 160µs | 240µs | 320µs | – | – | 8.0s | 40 % | 11.7 KiB |
+        | load | runs | events/s | verdict | stamp error p99 | client lag p99 | start lag p99 | mock late p99 | write p50 / p99.9 | outside: last, others | CPU a million events | busiest worker | memory a stream |
+        |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+        | 1000x20ms | 1 | 49000 | TRUSTED | 16.0µs | 160µs | 240µs | 320µs | – | – | 8.0s | 40 % | 11.7 KiB |
 
         **TRUSTED up to 1000x20ms (49000 events/s), the highest load that was run**
 
@@ -399,21 +428,29 @@ mod tests {
 
         ## What others reach
 
-        Not measured in this study; for scale only. *Measured earlier* means: by this project, on a like machine (two virtual cores of an
-        AMD EPYC, Linux 6.18; the server on one core, all processes of the client on the other; 1,000 streams, an event every 20 ms,
-        time to first chunk as the tool reports it, minus the truth).
+        Not measured in this study; for scale only: each is the time to first chunk as the tool reports it, minus the truth, over HTTP/1.1
+        in the clear.
+
+        *Measured earlier* means: by this project, one run of each, on a like machine (two virtual cores of an AMD EPYC, Linux 6.18),
+        1,000 streams, an event every 20 ms, the first chunk after 100 ms. The server had one core, and all processes of a client the
+        other: tools that spread over many cores do better where they have them. AIPerf held 510 of the streams at most, and GuideLLM
+        384, whose run was ended at its time limit.
+
+        *Its authors* means: of vllm-bench, in [their comparison](https://github.com/vllm-project/vllm-bench/blob/f3131823f167aa1e6f31a48be1ae15a18667a534/bench-overhead/README.md)
+        (commit of 2026-08-03), 1,000 streams, an event every 10 ms, the first chunk after 50 ms, client and server on four virtual
+        cores; the error of the mean, as mean and standard deviation of three runs.
 
         | client | error of the time to first chunk, p50 / p99 | source |
         |---|---|---|
-        | hyper with a hand-written parser | 0.04 ms / 1.4 ms | measured earlier |
+        | hyper with a hand-written parser | under 0.1 ms / 1.4 ms | measured earlier |
         | reqwest with eventsource-stream | 0.1 ms / 4 ms | measured earlier |
         | inference-perf 0.7.0 | 6.5 ms / 547 ms | measured earlier |
         | Locust 2.47.0 (FastHttp) | 94 ms / 1,000 ms | measured earlier |
-        | AIPerf 0.13.0 | 111 ms / 923 ms | measured earlier |
+        | AIPerf 0.13.0 | 111 ms / 922 ms | measured earlier |
         | GuideLLM 0.8.1 | 223 ms / 1,314 ms | measured earlier |
         | evalscope 1.14.1 | 949 ms / 1,028 ms | measured earlier |
-        | vllm-bench (Rust) | 28 ms (mean or median not said) | published by its authors: 1,000 streams, an event every 10 ms, four cores |
-        | vLLM's Python client | 294 ms (the same) | published by the authors of vllm-bench, in the same study |
+        | vllm-bench (Rust) | mean 28 ms ± 4 ms | its authors |
+        | `vllm bench serve` 0.17.1 (Python) | mean 294 ms ± 17 ms | the authors of vllm-bench |
         "#);
     }
 }
