@@ -174,7 +174,7 @@ pub struct CalibrateArgs {
     /// Run each load so often, and take each figure's median.
     #[arg(long, value_name = "N", default_value = "1")]
     pub repeat: NonZeroU32,
-    /// Workers of the client; it is pinned to as many cores [default: 1].
+    /// Workers of the client; it is pinned to as many cores, or to all but the mock's where that is fewer [default: 1].
     #[arg(short = 'w', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub workers: Option<u32>,
     /// Two loads of a second, to see that it works.

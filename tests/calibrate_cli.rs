@@ -137,7 +137,7 @@ fn a_load_that_fails_takes_none_of_the_others_with_it() {
     let output = command.args(TWO_LOADS).arg("--quiet").current_dir(folder.path()).output().unwrap();
     let told = String::from_utf8(output.stderr.clone()).unwrap();
     let told = format!("{:?} {told}", output.status.code());
-    insta::assert_snapshot!(told, @"Some(2) error: failed to run 1000x20ms over plain: failed to start: hold 1000 connections at a time: the limit on open files is 500, and each connection takes 1; lower -c to 428, let HTTP/2 streams share connections (target.streams), or raise the hard limit (ulimit -Hn)");
+    insta::assert_snapshot!(told, @"Some(2) error: failed to run 1000x20ms over plain: hold 1000 streams: the limit on open files has room for 428 of the client's connections; give --load at most 428 streams, or raise the hard limit (ulimit -Hn)");
     let why = told.split_once("error: ").unwrap().1.trim();
     cut_short(&output, folder.path(), &format!("INCOMPLETE: {why}; what is missing above was not measured"));
 }

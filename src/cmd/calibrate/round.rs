@@ -13,6 +13,7 @@ use super::cores::Placement;
 use crate::calibrate::{Cost, Join, Joined, Kind, Load, Measured, Reported, Transport, Trust, Truth};
 use crate::clock::Clock;
 use crate::cmd::Exit;
+use crate::driver::machine;
 use crate::metrics::Outcome;
 use crate::mock::truth;
 use crate::runfile::bundle::INVOCATIONS;
@@ -61,6 +62,7 @@ impl Round {
     /// # Errors
     /// A process does not start or fails, or what it wrote can't be read.
     pub(super) async fn run(&self) -> anyhow::Result<Measured> {
+        self.fits().with_context(|| format!("failed to run {} over {}", self.load, self.transport.word()))?;
         let files = Files(tempfile::tempdir().context("failed to make a temporary folder")?);
         let mut mock = self.start_mock(&files)?;
         let address = address(&mock.first_line()?)?;
@@ -80,6 +82,18 @@ impl Round {
         }
         self.end(&mut mock).await?;
         self.measured(&files, &memory)
+    }
+
+    /// Whether the client can hold this load, where each stream has a connection of its own: it would refuse by the flags
+    /// of `run`, which `calibrate` has not.
+    fn fits(&self) -> anyhow::Result<()> {
+        let (streams, room) = (self.load.streams, machine::room(1, self.workers));
+        if u64::from(streams) > room {
+            bail!(
+                "hold {streams} streams: the limit on open files has room for {room} of the client's connections; give --load at most {room} streams, or raise the hard limit (ulimit -Hn)"
+            );
+        }
+        Ok(())
     }
 
     fn start_mock(&self, files: &Files) -> anyhow::Result<Running> {
