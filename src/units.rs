@@ -165,6 +165,9 @@ impl fmt::Display for Rate {
     }
 }
 
+/// The longest time that a file can plan, 146 years in nanoseconds: a few of them still add up within 64 bits.
+pub const PLANNED_MAX_NS: u64 = u64::MAX / 4;
+
 /// Nanoseconds of a standard duration; saturates after 584 years.
 #[must_use]
 pub fn ns(duration: Duration) -> u64 {

@@ -72,7 +72,7 @@ impl Shared {
             let is_open = turn == 0 && matches!(first, First::At { .. });
             let (intended_ns, admitted_ns) = match first {
                 First::At { intended_ns, admitted_ns } if is_open => (intended_ns, admitted_ns),
-                _ => (self.pause(free_ns + planned.think_ns, stop_ns).await?, None),
+                _ => (self.pause(free_ns.saturating_add(planned.think_ns), stop_ns).await?, None),
             };
             let due = Due { intended_ns, admitted_ns, task_id: task_id.take(), resumed };
             let Some(due) = self.let_in(due, is_open).await else {

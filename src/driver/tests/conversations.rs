@@ -44,3 +44,11 @@ fn a_turn_that_fails_ends_its_conversation_and_the_owed_turns_are_rows() {
     assert_eq!(run.row(4).detail.as_deref(), Some("its conversation ended before this turn"));
     assert_eq!((run.row(4).conversation, run.row(5).turn), (1, 2));
 }
+
+#[test]
+fn a_user_who_thinks_beyond_all_time_says_nothing_more() {
+    let text = "why = \"a simulation\"\nload.concurrency = 1\nload.duration = \"5s\"\n[[turn]]\nprompt = \"a\"\n\
+        [[turn]]\nprompt = \"b\"\nthink = \"18446744073s\"\n\
+        [mock]\nwhy = \"exact\"\nfirst_chunk = \"1s\"\nchunks = 1\n";
+    assert_eq!(simulate(text, 1, &[]).outcomes(), ["completed"]);
+}

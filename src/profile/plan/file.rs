@@ -2,7 +2,7 @@
 //! that says whether the lines are still those that were written.
 //!
 //! What is written is what is read: a run that replays the file makes the same starts, and is of the same plan unless
-//! somebody has changed a line.
+//! somebody has changed a line, or the profile that replays it says otherwise what is sent, or when.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::{Conversation, Plan, Planned, hash};
 use crate::profile::Scenario;
+use crate::units::PLANNED_MAX_NS;
 
 /// The version of the file that this build writes and reads.
 const VERSION: u32 = 1;
@@ -23,7 +24,17 @@ pub struct Replay {
     pub(super) conversations: Arc<[Conversation]>,
     /// From when the open load that it is of starts nothing more, in nanoseconds since its start.
     end_ns: Option<u64>,
+    pub(super) lines_hash: String,
+    /// The plan that these lines are all of, when they are those that were written.
+    pub(super) whole: Option<Whole>,
+}
+
+/// A plan of which a file has all starts.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Whole {
     pub(super) hash: String,
+    /// What [`hash::beside`] gave for the profile that it was made from.
+    pub(super) profile_hash: String,
 }
 
 /// Why a text is no plan that this profile can replay.
@@ -66,6 +77,36 @@ pub enum Error {
         /// The scenario.
         name: String,
     },
+    /// A head that is not the one that was written above these lines.
+    #[error(
+        "line 1: expected the head that was written with these lines, whose hash is {expected}, found another one: take the file as it was written, or remove its last line, which makes it a plan of its own"
+    )]
+    Head {
+        /// The hash in the last line.
+        expected: String,
+    },
+    /// A time that no run lasts.
+    #[error("line {line}: expected {key} of at most {PLANNED_MAX_NS} (146 years), found {found}")]
+    Time {
+        /// Which one, from 1.
+        line: usize,
+        /// Its key.
+        key: &'static str,
+        /// What stands there.
+        found: u64,
+    },
+    /// A start that the head's end leaves no time for.
+    #[error(
+        "line {line}: expected intended_ns before end_ns = {end_ns} of the first line, found {found}: take the line out, or take the file as it was written"
+    )]
+    BehindEnd {
+        /// Which one, from 1.
+        line: usize,
+        /// What the head says.
+        end_ns: u64,
+        /// What stands there.
+        found: u64,
+    },
     /// No start at all.
     #[error("it plans nothing")]
     Empty,
@@ -76,6 +117,9 @@ pub enum Error {
 struct Head {
     plimsoll_plan: u32,
     hash: String,
+    /// Of what the profile adds to the lines; files of older builds have none, and are plans of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    profile_hash: Option<String>,
     /// Whether these are all starts of that plan.
     whole: bool,
     /// Open load that has an end: from when it starts nothing more, in nanoseconds since its start.
@@ -84,11 +128,14 @@ struct Head {
 }
 
 /// The last line.
-#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Foot {
     starts: u64,
     lines_hash: String,
+    /// Of the first line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head_hash: Option<String>,
 }
 
 /// One planned start.
@@ -121,8 +168,10 @@ impl Plan {
     pub fn write(&self, count: u64, out: &mut impl Write) -> io::Result<()> {
         let count = count.min(self.planned.unwrap_or(u64::MAX));
         let whole = self.planned == Some(count);
-        let head = Head { plimsoll_plan: VERSION, hash: self.hash.clone(), whole, end_ns: self.end_ns };
-        writeln!(out, "{}", serde_json::to_string(&head)?)?;
+        let (hash, profile_hash) = (self.hash.clone(), Some(self.profile_hash.clone()));
+        let head = Head { plimsoll_plan: VERSION, hash, profile_hash, whole, end_ns: self.end_ns };
+        let head = serde_json::to_string(&head)?;
+        writeln!(out, "{head}")?;
         let (mut starts, mut lines_hash) = (self.starts(), hash::text(b""));
         for conversation in self.in_order().take_while(|conversation| conversation.first_index < count) {
             let mut intended_ns = starts.as_mut().and_then(Iterator::next);
@@ -132,8 +181,22 @@ impl Plan {
                 writeln!(out, "{line}")?;
             }
         }
-        writeln!(out, "{}", serde_json::to_string(&Foot { starts: count, lines_hash })?)?;
+        let foot = Foot { starts: count, lines_hash, head_hash: Some(hash::text(head.as_bytes())) };
+        writeln!(out, "{}", serde_json::to_string(&foot)?)?;
         out.flush()
+    }
+}
+
+impl Head {
+    /// The plan that the lines between this head, as it stands in `text`, and the foot are all of.
+    fn of(&self, text: &str, foot: Option<Foot>, lines: (u64, &str)) -> Result<Option<Whole>, Error> {
+        let Some(Foot { starts, lines_hash, head_hash: Some(expected) }) = foot else { return Ok(None) };
+        if expected != hash::text(text.as_bytes()) {
+            return Err(Error::Head { expected });
+        }
+        let same = self.whole && lines == (starts, lines_hash.as_str());
+        let whole = |profile_hash: &String| Whole { hash: self.hash.clone(), profile_hash: profile_hash.clone() };
+        Ok(self.profile_hash.as_ref().filter(|_| same).map(whole))
     }
 }
 
@@ -143,6 +206,21 @@ fn chained(before: &str, line: &str) -> String {
 }
 
 impl Line {
+    /// Refuses what no clock of a run reaches, and what the load's end cuts off.
+    fn check(&self, line: usize, end_ns: Option<u64>) -> Result<(), Error> {
+        let times =
+            [("intended_ns", self.intended_ns), ("think_ns", Some(self.think_ns)), ("hang_up_ns", self.hang_up_ns)];
+        for (key, found) in times {
+            if let Some(found) = found.filter(|ns| *ns > PLANNED_MAX_NS) {
+                return Err(Error::Time { line, key, found });
+            }
+        }
+        match (self.intended_ns, end_ns) {
+            (Some(found), Some(end_ns)) if found >= end_ns => Err(Error::BehindEnd { line, end_ns, found }),
+            _ => Ok(()),
+        }
+    }
+
     fn planned(self, scenario: &Arc<str>, variant: &Arc<str>, variant_at: usize) -> Planned {
         Planned {
             plan_index: self.plan_index,
@@ -227,11 +305,9 @@ impl Replay {
     /// The text is no plan, or not one of this profile.
     pub fn read(text: &str, variants: &[Arc<str>], scenarios: &[Scenario]) -> Result<(Self, Option<Vec<u64>>), Error> {
         let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.is_empty());
-        let head: Head = lines
-            .next()
-            .and_then(|(_, line)| serde_json::from_str(line).ok())
-            .filter(|head: &Head| head.plimsoll_plan == VERSION)
-            .ok_or(Error::NoPlan)?;
+        let first = lines.next().map_or("", |(_, line)| line);
+        let head: Option<Head> = serde_json::from_str(first).ok();
+        let head = head.filter(|head| head.plimsoll_plan == VERSION).ok_or(Error::NoPlan)?;
         let mut read = Reading { variants, scenarios, ..Reading::default() };
         let (mut lines_hash, mut foot) = (hash::text(b""), None);
         for (number, text) in lines {
@@ -240,18 +316,17 @@ impl Replay {
                 continue;
             }
             lines_hash = chained(&lines_hash, text);
-            let line = serde_json::from_str(text).map_err(|source| Error::Line { line: number, source })?;
+            let line: Line = serde_json::from_str(text).map_err(|source| Error::Line { line: number, source })?;
+            line.check(number, head.end_ns)?;
             read.line(number, line)?;
         }
         if read.planned.is_empty() {
             return Err(Error::Empty);
         }
-        let same = head.whole && foot == Some(Foot { starts: read.planned.len() as u64, lines_hash });
-        let end_ns = head.end_ns;
-        let hash = if same { head.hash } else { hash::text(text.as_bytes()) };
+        let whole = head.of(first, foot, (read.planned.len() as u64, &lines_hash))?;
         let instants = (!read.instants.is_empty()).then_some(read.instants);
         let (planned, conversations) = (read.planned.into(), read.conversations.into());
-        Ok((Self { planned, conversations, end_ns, hash }, instants))
+        Ok((Self { planned, conversations, end_ns: head.end_ns, lines_hash, whole }, instants))
     }
 
     /// From when the open load that it is of starts nothing more, in nanoseconds since its start; none where its starts

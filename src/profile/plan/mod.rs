@@ -35,6 +35,7 @@ pub struct Plan {
     planned: Option<u64>,
     replay: Option<Replay>,
     hash: String,
+    profile_hash: String,
 }
 
 /// One planned start.
@@ -84,6 +85,7 @@ impl Plan {
             planned: None,
             replay: profile.replay.clone(),
             hash: hash::of(profile),
+            profile_hash: hash::beside(profile),
         };
         (plan.conversations, plan.planned) = plan.counts(&profile.load);
         plan
@@ -195,7 +197,9 @@ impl Plan {
 
     /// What tells plans apart: `fnv1a64:` and 16 hexadecimal digits.
     ///
-    /// FNV-1a over the JSON of what the plan is made of. Workers, target and limits are no part of it.
+    /// FNV-1a over the JSON of what the plan is made of. Workers, target and limits are no part of it, nor are the
+    /// values of keys that may hold a secret: of those, the names alone. A replay has the hash of the plan that it
+    /// replays while it makes the same starts at the same instants and sends the same.
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash

@@ -1,6 +1,6 @@
 //! The plan as a value: what comes at which place, whoever asks, and that a file of it is the plan again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -291,6 +291,65 @@ fn a_plan_that_was_written_is_replayed_as_the_same_plan() {
     }
 }
 
+/// What `text` makes of a file, with these settings over it.
+fn replay(text: &str, file: &str, settings: &[&str]) -> Result<Plan, String> {
+    let settings = ["load.plan=plan.jsonl"].iter().chain(settings).map(|text| Override::set(text).expect("a key"));
+    let read = &mut |_: &Path| Ok(file.to_owned());
+    let profile = Profile::parse_with("x.toml", text, settings.collect(), read);
+    profile.map(|profile| Plan::new(&profile)).map_err(|problems| problems.to_string())
+}
+
+fn written(plan: &Plan) -> String {
+    let mut file = Vec::new();
+    plan.write(u64::MAX, &mut file).expect("a vector takes it");
+    String::from_utf8(file).expect("text")
+}
+
+#[test]
+fn a_replay_that_makes_or_sends_anything_else_is_another_plan() {
+    for (text, settings) in [
+        (LIVELY, &["load.duration=\"1s\"", "user.after_failure=\"go_on\""][..]),
+        (CHAT, &["load.concurrency=1", "load.ramp=\"1ms\"", "load.duration=\"9s\""]),
+    ] {
+        let plan = plan(text);
+        let file = written(&plan);
+        let same = replay(text, &file, &["load.workers=3", "load.invocations=5000", "load.drain=\"1s\""]);
+        assert_eq!(same.map(|plan| plan.hash().to_owned()).as_deref(), Ok(plan.hash()));
+        let others =
+            ["load.invocations=4", "load.warmup=\"1ms\"", "request.llm_model_name=\"m\"", "request.title=\"t\""];
+        for setting in others.iter().chain(settings) {
+            let other = replay(text, &file, &[setting]).expect("it is a plan");
+            assert_ne!(other.hash(), plan.hash(), "{setting}");
+            let again = replay(text, &written(&other), &[setting]).expect("it is a plan");
+            assert_eq!((again.hash(), again.planned()), (other.hash(), other.planned()), "{setting}");
+        }
+        let foot = file.lines().last().expect("it has a last line");
+        assert_ne!(replay(text, &file.replace(foot, ""), &[]).expect("it is a plan").hash(), plan.hash());
+    }
+}
+
+#[test]
+fn a_plan_whose_lines_do_not_fit_its_head_is_refused() {
+    let file = written(&plan(LIVELY));
+    let foot = file.lines().last().expect("it has a last line");
+    let told = |file: &str| replay(LIVELY, file, &[]).expect_err("it does not fit");
+    let open = file.replace(foot, "");
+    let told = [
+        told(&file.replace("\"end_ns\":4000000000", "\"end_ns\":9000000000")),
+        told(&file.replacen("\"hash\":\"fnv1a64:", "\"hash\":\"fnv1a64:0", 1)),
+        told(&open.replace("\"end_ns\":4000000000", "\"end_ns\":1")),
+        told(&open.replacen("\"think_ns\":0", "\"think_ns\":18446744073709551615", 1)),
+        told(&open.replacen("\"intended_ns\":", "\"intended_ns\":9", 1)),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @"
+    --set: load.plan: read plan.jsonl: line 1: expected the head that was written with these lines, whose hash is fnv1a64:d16470e6c1964311, found another one: take the file as it was written, or remove its last line, which makes it a plan of its own
+    --set: load.plan: read plan.jsonl: line 1: expected the head that was written with these lines, whose hash is fnv1a64:d16470e6c1964311, found another one: take the file as it was written, or remove its last line, which makes it a plan of its own
+    --set: load.plan: read plan.jsonl: line 2: expected intended_ns before end_ns = 1 of the first line, found 29624554: take the line out, or take the file as it was written
+    --set: load.plan: read plan.jsonl: line 2: expected think_ns of at most 4611686018427387903 (146 years), found 18446744073709551615
+    --set: load.plan: read plan.jsonl: it goes back in time at instant 2 (counted from 1): 53216880 ns after 929624554 ns
+    ");
+}
+
 #[test]
 fn a_replay_ends_when_the_load_that_it_repeats_ended() {
     let two_turns =
@@ -375,6 +434,20 @@ fn the_hash_tells_plans_apart_and_knows_no_workers() {
         assert_ne!(hash(CHAT), hash(&CHAT.replace(old, new)), "{new}");
     }
     assert_ne!(hash(CHAT), hash(&format!("seed = 2\n{CHAT}")));
+    // Where the target is, is no part of a plan; that a variant asks another agent, and what is sent, are. Of what may be
+    // secret the names alone are, so that nobody finds the value by trying.
+    let with = |line: &str| hash(&format!("{line}\n{CHAT}"));
+    assert_eq!(with("target.agent_id = \"other\""), hash(CHAT));
+    assert_eq!(with("request.extra.pin = \"1234\""), with("request.extra.pin = \"4321\""));
+    let others = [
+        hash(CHAT),
+        with("request.extra.pin = \"1234\""),
+        with("request.extra.pins = \"1234\""),
+        with("request.user_oidc_token = \"t\""),
+        with("request.input.files = [\"https://files.example/a\"]"),
+        with("variant = [{ name = \"base\", agent_id = \"other\" }]"),
+    ];
+    assert_eq!(others.iter().collect::<BTreeSet<_>>().len(), others.len(), "{others:?}");
     for (old, new) in [
         ("= 50", "= 51"),
         ("poisson", "constant"),

@@ -34,7 +34,7 @@ const KEY_NAMES: [&str; 8] =
     ["api_key", "apikey", "x_api_key", "xpander_api_key", "key", "token", "bearer", "authorization"];
 
 /// A value without its texts: only its shape and its names are left.
-fn hidden(value: &Json) -> Json {
+pub(in crate::profile) fn hidden(value: &Json) -> Json {
     match value {
         Json::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), hidden(value))).collect(),
         Json::Array(items) => items.iter().map(hidden).collect(),

@@ -24,6 +24,7 @@ mod target;
 mod url;
 mod variants;
 
+pub(super) use form::hidden;
 pub use overrides::{Override, VARIABLE_PREFIX};
 pub use problem::{Fault, Origin, Problem, Problems};
 pub use target::MOCK_AGENT;
