@@ -11,6 +11,7 @@ pub mod dial;
 pub mod event_stream;
 mod exchange;
 pub mod failure;
+pub mod gate;
 pub mod http1;
 pub mod http2;
 pub mod invoke;

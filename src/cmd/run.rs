@@ -95,7 +95,7 @@ pub(super) fn once(
     let stopper = endpoint.stopper(profile);
     let loaded = load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet), stops);
     let (mut ended, tasks) = loaded.context("failed to go on")?;
-    let held_ns = crew.control.held_until_ns().saturating_sub(clock.now());
+    let held_ns = crew.control.gate().held_until_ns().saturating_sub(clock.now());
     // What nothing had counted is known now: the starts before the first conversation that nobody took up.
     let taken_up = crew.plan.conversation(crew.control.taken()).first_index;
     let plan = write_plan(plan_file, &crew.plan, taken_up);

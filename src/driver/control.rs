@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::client::gate::Gate;
 use crate::profile::{Budget, Plan};
 
 /// How far a run is.
@@ -29,15 +30,6 @@ pub enum Spent {
     FailuresInARow(u64),
 }
 
-/// How often, and for how long, the target's word held all starts up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Holds {
-    /// Answers that asked for it.
-    pub count: u64,
-    /// Time in which nothing could start, in nanoseconds.
-    pub held_ns: u64,
-}
-
 /// The one thing that all workers of a run share: one atomic operation a start, none an event.
 #[derive(Debug)]
 pub struct Control {
@@ -46,13 +38,7 @@ pub struct Control {
     in_flight: Option<Arc<Semaphore>>,
     started: AtomicU64,
     budget: Budget,
-    /// The place of the next start in the budget's rate.
-    next_place_ns: AtomicU64,
-    held_until_ns: AtomicU64,
-    hold_count: AtomicU64,
-    /// Until when `held_ns` counts.
-    held_counted_ns: AtomicU64,
-    held_ns: AtomicU64,
+    gate: Arc<Gate>,
     phase: watch::Sender<(Phase, Option<Spent>)>,
 }
 
@@ -67,11 +53,7 @@ impl Control {
             in_flight: in_flight.map(|count| Arc::new(Semaphore::new(permits(count)))),
             started: AtomicU64::new(0),
             budget,
-            next_place_ns: AtomicU64::new(0),
-            held_until_ns: AtomicU64::new(0),
-            hold_count: AtomicU64::new(0),
-            held_counted_ns: AtomicU64::new(0),
-            held_ns: AtomicU64::new(0),
+            gate: Arc::new(Gate::new(&budget)),
             phase: watch::Sender::new((Phase::Running, None)),
         }
     }
@@ -151,46 +133,17 @@ impl Control {
         self.phase.borrow().1
     }
 
-    /// When a start that is due at `due_ns` may be made by the budget's rate: `due_ns` itself or later. Each call takes
-    /// a place.
-    #[must_use]
-    pub fn place_ns(&self, due_ns: u64) -> u64 {
-        let Some(rate) = self.budget.rate else { return due_ns };
-        let apart_ns = rate.instant_ns(1);
-        let take = |next_ns: u64| Some(next_ns.max(due_ns).saturating_add(apart_ns));
-        // The update never refuses, so this is the value before it.
-        let before = self.next_place_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        before.unwrap_or_else(|unchanged| unchanged).max(due_ns)
-    }
-
-    /// The target asked for silence of `pause_ns` from `now_ns` on; heeded when the budget says so. By the run's plan
-    /// nothing starts from `end_ns` on, held up or not.
+    /// The target asked for silence of `pause_ns` from `now_ns` on. By the run's plan nothing starts from `end_ns` on, held
+    /// up or not.
     pub fn hold(&self, now_ns: u64, pause_ns: u64, end_ns: u64) {
-        if !self.budget.brake {
-            return;
-        }
-        let until_ns = now_ns.saturating_add(pause_ns);
-        self.held_until_ns.fetch_max(until_ns, Ordering::Relaxed);
-        self.hold_count.fetch_add(1, Ordering::Relaxed);
-        if self.phase() == Phase::Running {
-            let counted_ns = until_ns.min(end_ns);
-            let before_ns = self.held_counted_ns.fetch_max(counted_ns, Ordering::Relaxed);
-            self.held_ns.fetch_add(counted_ns.saturating_sub(before_ns.max(now_ns)), Ordering::Relaxed);
-        }
+        let end_ns = if self.phase() == Phase::Running { end_ns } else { 0 };
+        self.gate.hold(now_ns, pause_ns, end_ns);
     }
 
-    /// Until when the target's word holds starts up, in nanoseconds.
+    /// When the target may be asked.
     #[must_use]
-    pub fn held_until_ns(&self) -> u64 {
-        self.held_until_ns.load(Ordering::Relaxed)
-    }
-
-    /// How often and for how long it did, in a run whose starts ended at `ended_ns`.
-    #[must_use]
-    pub fn holds(&self, ended_ns: u64) -> Holds {
-        let over_ns = self.held_counted_ns.load(Ordering::Relaxed).saturating_sub(ended_ns);
-        let held_ns = self.held_ns.load(Ordering::Relaxed).saturating_sub(over_ns);
-        Holds { count: self.hold_count.load(Ordering::Relaxed), held_ns }
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// Moves the run on to `phase`; a run never goes back.
@@ -223,8 +176,8 @@ pub struct Full;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::gate::Holds;
     use crate::profile::Profile;
-    use crate::units::{NS_PER_MS, Rate};
 
     fn control(end: &str, budget: Budget, in_flight: Option<u32>) -> Control {
         let text = format!("why = \"test\"\n{end}\nrequest.input.text = \"Hello\"");
@@ -264,27 +217,21 @@ mod tests {
     }
 
     #[test]
-    fn places_at_the_budgets_rate_lie_apart_and_holds_are_counted_once() {
-        let budget = Budget { rate: Some(Rate::parse("10").expect("a rate")), brake: true, ..Budget::default() };
-        let control = control("load.invocations = 9", budget, None);
-        let places: Vec<_> = [0, 0, 50, 1_000].map(|ms| control.place_ns(ms * NS_PER_MS) / NS_PER_MS).to_vec();
-        assert_eq!(places, [0, 100, 200, 1_000]);
-        control.hold(10, 90, u64::MAX);
-        control.hold(50, 90, u64::MAX);
-        control.hold(60, 10, u64::MAX);
-        assert_eq!((control.held_until_ns(), control.holds(900)), (140, Holds { count: 3, held_ns: 130 }));
-    }
-
-    #[test]
     fn what_the_target_asks_for_beyond_the_end_of_the_starts_held_nothing_up() {
         let control = control("load.invocations = 9", Budget { brake: true, ..Budget::default() }, None);
         control.hold(900, 600, 1_000);
-        assert_eq!((control.held_until_ns(), control.holds(1_000)), (1_500, Holds { count: 1, held_ns: 100 }));
-        assert_eq!(control.holds(950).held_ns, 50, "somebody asked for the end");
+        assert_eq!(
+            (control.gate().held_until_ns(), control.gate().holds(1_000)),
+            (1_500, Holds { count: 1, held_ns: 100 })
+        );
+        assert_eq!(control.gate().holds(950).held_ns, 50, "somebody asked for the end");
         control.hold(1_700, 100, 1_000);
         control.advance(Phase::Draining);
         control.hold(2_000, 100, u64::MAX);
-        assert_eq!((control.held_until_ns(), control.holds(1_000)), (2_100, Holds { count: 3, held_ns: 100 }));
+        assert_eq!(
+            (control.gate().held_until_ns(), control.gate().holds(1_000)),
+            (2_100, Holds { count: 3, held_ns: 100 })
+        );
     }
 
     #[test]

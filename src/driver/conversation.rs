@@ -1,26 +1,18 @@
 //! One conversation: its turns strictly one after another, each an invocation or none.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
-use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, Response};
+use http::Response;
 
 use super::control::Phase;
 use super::in_flight::InFlight;
 use super::message::Message;
 use super::worker::Shared;
-use crate::client::{Ask, Seen, Slot};
+use crate::client::{Ask, Seen, Slot, gate};
 use crate::metrics::certificate::BUDGET_HELD;
 use crate::metrics::tracker::Start;
 use crate::metrics::{Conduct, Outcome, Record};
 use crate::profile::Planned;
-use crate::units::{NS_PER_S, ns};
-
-/// How long status 429 without a `Retry-After` holds starts up, in nanoseconds.
-const HOLD_NS: u64 = NS_PER_S;
-/// The longest that any `Retry-After` does.
-const HOLD_MAX_NS: u64 = 600 * NS_PER_S;
 
 /// When a conversation's first turn is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,9 +99,9 @@ impl Shared {
         self.may_start(intended_ns, stop_ns).then_some(intended_ns)
     }
 
-    /// Waits, but not longer than the run goes on, nor than its budget.
+    /// Waits, but not longer than the run goes on, nor than its load or its budget.
     async fn rest_until(&self, at_ns: u64) {
-        let at_ns = at_ns.min(self.worker.window.budget_ns.unwrap_or(u64::MAX));
+        let at_ns = at_ns.min(self.worker.window.end_ns());
         tokio::select! {
             () = self.worker.clock.sleep_until(at_ns) => {}
             () = self.worker.control.reached(Phase::Draining) => {}
@@ -141,12 +133,12 @@ impl Shared {
     async fn let_in(&self, mut due: Due, is_open: bool) -> Option<Due> {
         let (control, clock) = (&self.worker.control, self.worker.clock);
         let ready_ns = due.admitted_ns.unwrap_or(due.intended_ns);
-        let mut at_ns = control.place_ns(ready_ns).max(control.held_until_ns());
+        let mut at_ns = control.gate().place_ns(ready_ns);
         if at_ns > ready_ns {
-            let budget_ns = self.worker.window.budget_ns.unwrap_or(u64::MAX);
-            while at_ns.min(budget_ns) > clock.now() && control.phase() == Phase::Running {
+            let end_ns = self.worker.window.end_ns();
+            while at_ns.min(end_ns) > clock.now() && control.phase() == Phase::Running {
                 self.rest_until(at_ns).await;
-                at_ns = at_ns.max(control.held_until_ns());
+                at_ns = control.gate().still_ns(at_ns);
             }
             if !self.may_start(at_ns, self.worker.window.stop_ns) {
                 return None;
@@ -191,9 +183,8 @@ impl Shared {
 
     /// Status 429 is a brake, where the budget says so.
     pub(super) fn heed(&self, answer: &Response<()>) {
-        if answer.status().as_u16() == 429 {
-            let (now_ns, origin_unix_ns) = (self.worker.clock.now(), self.worker.clock.wall_unix_ns());
-            let pause_ns = retry_after_ns(answer.headers(), origin_unix_ns + now_ns);
+        let (now_ns, origin_unix_ns) = (self.worker.clock.now(), self.worker.clock.wall_unix_ns());
+        if let Some(pause_ns) = gate::pause_ns(answer, origin_unix_ns + now_ns) {
             self.worker.control.hold(now_ns, pause_ns, self.worker.window.end_ns());
         }
     }
@@ -231,51 +222,4 @@ fn is_left(record: &Record) -> bool {
                 | Outcome::EventTooLarge
                 | Outcome::BadEvent
         )
-}
-
-/// What a `Retry-After` says (RFC 9110 §10.2.3), in nanoseconds: a number of seconds, or a date, which counts from the
-/// answer's own `Date`, so that the two clocks need not agree, and else from `now_unix_ns`.
-fn retry_after_ns(headers: &HeaderMap, now_unix_ns: u64) -> u64 {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let told = text(RETRY_AFTER).and_then(|after| match after.parse::<u64>() {
-        Ok(seconds) => Some(seconds.saturating_mul(NS_PER_S)),
-        Err(_) => {
-            let now = text(DATE).and_then(date).unwrap_or(UNIX_EPOCH + Duration::from_nanos(now_unix_ns));
-            // What has passed already asks for no more time.
-            Some(ns(date(after)?.duration_since(now).unwrap_or_default()))
-        }
-    });
-    told.unwrap_or(HOLD_NS).min(HOLD_MAX_NS)
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderName;
-
-    use super::*;
-
-    /// 31 December 1999, 23:59:00 GMT.
-    const NOW_NS: u64 = 946_684_740 * NS_PER_S;
-
-    fn told(headers: &[(HeaderName, &str)]) -> u64 {
-        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().expect("a header")));
-        retry_after_ns(&HeaderMap::from_iter(headers), NOW_NS) / NS_PER_S
-    }
-
-    #[test]
-    fn a_retry_after_is_heeded_within_bounds() {
-        let seconds = ["0", "30", " 7 ", "999999999999", "soon"].map(|value| told(&[(RETRY_AFTER, value)]));
-        assert_eq!(seconds, [0, 30, 7, 600, 1]);
-        assert_eq!(told(&[]), 1);
-    }
-
-    #[test]
-    fn a_date_counts_from_the_servers_own_and_else_from_ours() {
-        let after = (RETRY_AFTER, "Fri, 31 Dec 1999 23:59:59 GMT");
-        assert_eq!(told(std::slice::from_ref(&after)), 59);
-        assert_eq!(told(&[after.clone(), (DATE, "Fri, 31 Dec 1999 23:59:54 GMT")]), 5);
-        assert_eq!(told(&[after, (DATE, "Sat, 01 Jan 2000 00:00:10 GMT")]), 0);
-        assert_eq!(told(&[(RETRY_AFTER, "Sat, 01 Jan 2000 10:00:00 GMT")]), 600);
-    }
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::control::{Control, Holds, Phase, Spent};
+use super::control::{Control, Phase, Spent};
 use super::crew::Crew;
 use super::machine::{self, CpuShares, CpuTicks};
 use super::message::{LastWord, Message, Progress};
 use super::seconds::{Closed, Seconds};
 use super::seen::Seen;
 use super::window::Window;
+use crate::client::gate::Holds;
 use crate::client::stamper::Figures;
 use crate::clock::Clock;
 use crate::metrics::certificate::{BUDGET_HELD, CLIENT_LATE};
@@ -329,7 +330,7 @@ impl<'a> Dispatcher<'a> {
             spent: self.control.spent(),
             windows: self.objectives.iter().filter_map(|objective| self.windows.answer(objective)).collect(),
             aborted: self.aborted,
-            holds: self.control.holds(self.stopped_ns.unwrap_or(end_ns).min(end_ns)),
+            holds: self.control.gate().holds(self.stopped_ns.unwrap_or(end_ns).min(end_ns)),
             tasks_left: self.tasks_left,
             tasks_unnamed: self.tasks_unnamed,
             worker_cpu: self.latest.values().map(share).collect(),

@@ -19,7 +19,7 @@ pub mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Control, Holds, Phase, Spent};
+pub use control::{Control, Phase, Spent};
 pub use crew::Crew;
 pub use dispatcher::{Aborted, Dispatcher, Ended, Live, Stop};
 pub use message::{Message, Progress};

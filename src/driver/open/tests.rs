@@ -278,6 +278,25 @@ fn the_targets_429_is_a_brake_when_the_profile_asks_for_it() {
     assert!(run.readback.warnings.contains(&Warning::HeldUp { count: 5 }));
 }
 
+#[test]
+fn behind_a_brake_the_budgets_rate_still_spaces_starts_out() {
+    let fault = "[[mock.fault]]\nkind = \"status\"\nstatus = 429\nat = [0]";
+    let budget = "budget.rate = 10\nbudget.brake = true";
+    for load in ["load.concurrency = 20\nload.invocations = 30", "load.rate = 10\nload.invocations = 30"] {
+        let run = simulate(&exact(&format!("{load}\n{budget}"), fault), 2, &[]);
+        let mut starts: Vec<_> = run.rows.iter().filter_map(|row| row.stamps.started_ns).collect();
+        starts.sort_unstable();
+        assert_eq!((starts.len(), starts[1] / NS_PER_MS), (30, 1_000), "a hold of a second");
+        assert!(starts.windows(2).all(|two| two[1] - two[0] >= 100 * NS_PER_MS), "{load}: {starts:?}");
+    }
+}
+
+#[test]
+fn a_wait_for_a_place_ends_with_the_load() {
+    let run = simulate(&exact("load.concurrency = 5\nload.duration = \"2s\"\nbudget.rate = \"1/m\"", ""), 1, &[]);
+    assert_eq!((run.ended.progress.made(), run.ended.end_ns / NS_PER_MS), (1, 2_000));
+}
+
 /// Open load with variants, faults, people who hang up and read slowly, and too few places.
 fn lively(seed: u64) -> String {
     format!(

@@ -1,0 +1,183 @@
+//! When the target may be asked: the budget's rate deals places, and the target's own word moves them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+
+use crate::profile::Budget;
+use crate::units::{NS_PER_S, Rate, ns};
+
+/// How long status 429 without a `Retry-After` asks to wait, in nanoseconds.
+const HOLD_NS: u64 = NS_PER_S;
+/// The longest that any `Retry-After` does.
+pub const HOLD_MAX_NS: u64 = 600 * NS_PER_S;
+
+/// What the target asked for, and what became of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Answers that held all starts up.
+    pub count: u64,
+    /// Time in which nothing could start, in nanoseconds.
+    pub held_ns: u64,
+}
+
+/// What whoever asks the target shares: one atomic operation a start, none an event.
+#[derive(Debug)]
+pub struct Gate {
+    rate: Option<Rate>,
+    /// Whether the target's word holds.
+    brake: bool,
+    /// The next place in the rate.
+    next_place_ns: AtomicU64,
+    held_until_ns: AtomicU64,
+    hold_count: AtomicU64,
+    /// Until when `held_ns` counts.
+    held_counted_ns: AtomicU64,
+    held_ns: AtomicU64,
+}
+
+impl Gate {
+    /// A gate that nobody has passed.
+    #[must_use]
+    pub fn new(budget: &Budget) -> Self {
+        Self {
+            rate: budget.rate,
+            brake: budget.brake,
+            next_place_ns: AtomicU64::new(0),
+            held_until_ns: AtomicU64::new(0),
+            hold_count: AtomicU64::new(0),
+            held_counted_ns: AtomicU64::new(0),
+            held_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// When what is due at `due_ns` may be sent: by the rate, and behind what the target has asked for so far. Each call
+    /// takes a place.
+    #[must_use]
+    pub fn place_ns(&self, due_ns: u64) -> u64 {
+        let due_ns = due_ns.max(self.held_until_ns());
+        let Some(rate) = self.rate else { return due_ns };
+        let apart_ns = rate.instant_ns(1);
+        let take = |next_ns: u64| Some(next_ns.max(due_ns).saturating_add(apart_ns));
+        // The update never refuses, so this is the value before it.
+        let before = self.next_place_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        before.unwrap_or_else(|unchanged| unchanged).max(due_ns)
+    }
+
+    /// A place that was taken, as it is now: one that a hold has come over is lost, and another one lies behind it. Those
+    /// who only waited for the hold's end would all go at once.
+    #[must_use]
+    pub fn still_ns(&self, place_ns: u64) -> u64 {
+        if self.held_until_ns() > place_ns { self.place_ns(place_ns) } else { place_ns }
+    }
+
+    /// The target asked for silence of `pause_ns` from `now_ns` on; heeded when the budget says so. By the run's plan
+    /// nothing starts from `end_ns` on, held up or not.
+    pub fn hold(&self, now_ns: u64, pause_ns: u64, end_ns: u64) {
+        if !self.brake {
+            return;
+        }
+        let until_ns = now_ns.saturating_add(pause_ns);
+        self.held_until_ns.fetch_max(until_ns, Ordering::Relaxed);
+        self.hold_count.fetch_add(1, Ordering::Relaxed);
+        let counted_ns = until_ns.min(end_ns);
+        let before_ns = self.held_counted_ns.fetch_max(counted_ns, Ordering::Relaxed);
+        self.held_ns.fetch_add(counted_ns.saturating_sub(before_ns.max(now_ns)), Ordering::Relaxed);
+    }
+
+    /// Until when the target's word holds, in nanoseconds.
+    #[must_use]
+    pub fn held_until_ns(&self) -> u64 {
+        self.held_until_ns.load(Ordering::Relaxed)
+    }
+
+    /// How often and for how long it did, in a run whose starts ended at `ended_ns`.
+    #[must_use]
+    pub fn holds(&self, ended_ns: u64) -> Holds {
+        let over_ns = self.held_counted_ns.load(Ordering::Relaxed).saturating_sub(ended_ns);
+        let held_ns = self.held_ns.load(Ordering::Relaxed).saturating_sub(over_ns);
+        Holds { count: self.hold_count.load(Ordering::Relaxed), held_ns }
+    }
+}
+
+/// For how long an answer asks not to be asked again, in nanoseconds; most do not.
+#[must_use]
+pub fn pause_ns(answer: &Response<()>, now_unix_ns: u64) -> Option<u64> {
+    (answer.status() == StatusCode::TOO_MANY_REQUESTS).then(|| retry_after_ns(answer.headers(), now_unix_ns))
+}
+
+/// What a `Retry-After` says (RFC 9110 §10.2.3), in nanoseconds: a number of seconds, or a date, which counts from the
+/// answer's own `Date`, so that the two clocks need not agree, and else from `now_unix_ns`.
+fn retry_after_ns(headers: &HeaderMap, now_unix_ns: u64) -> u64 {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let told = text(RETRY_AFTER).and_then(|after| match after.parse::<u64>() {
+        Ok(seconds) => Some(seconds.saturating_mul(NS_PER_S)),
+        Err(_) => {
+            let now = text(DATE).and_then(date).unwrap_or(UNIX_EPOCH + Duration::from_nanos(now_unix_ns));
+            // What has passed already asks for no more time.
+            Some(ns(date(after)?.duration_since(now).unwrap_or_default()))
+        }
+    });
+    told.unwrap_or(HOLD_NS).min(HOLD_MAX_NS)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+    use crate::units::NS_PER_MS;
+
+    /// 31 December 1999, 23:59:00 GMT.
+    const NOW_NS: u64 = 946_684_740 * NS_PER_S;
+
+    fn told(headers: &[(HeaderName, &str)]) -> u64 {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().expect("a header")));
+        retry_after_ns(&HeaderMap::from_iter(headers), NOW_NS) / NS_PER_S
+    }
+
+    #[test]
+    fn a_retry_after_is_heeded_within_bounds() {
+        let seconds = ["0", "30", " 7 ", "999999999999", "soon"].map(|value| told(&[(RETRY_AFTER, value)]));
+        assert_eq!(seconds, [0, 30, 7, 600, 1]);
+        assert_eq!(told(&[]), 1);
+    }
+
+    #[test]
+    fn a_date_counts_from_the_servers_own_and_else_from_ours() {
+        let after = (RETRY_AFTER, "Fri, 31 Dec 1999 23:59:59 GMT");
+        assert_eq!(told(std::slice::from_ref(&after)), 59);
+        assert_eq!(told(&[after.clone(), (DATE, "Fri, 31 Dec 1999 23:59:54 GMT")]), 5);
+        assert_eq!(told(&[after, (DATE, "Sat, 01 Jan 2000 00:00:10 GMT")]), 0);
+        assert_eq!(told(&[(RETRY_AFTER, "Sat, 01 Jan 2000 10:00:00 GMT")]), 600);
+    }
+
+    #[test]
+    fn places_at_the_budgets_rate_lie_apart_and_holds_are_counted_once() {
+        let budget = Budget { rate: Some(Rate::parse("10").expect("a rate")), brake: true, ..Budget::default() };
+        let gate = Gate::new(&budget);
+        let places: Vec<_> = [0, 0, 50, 1_000].map(|ms| gate.place_ns(ms * NS_PER_MS) / NS_PER_MS).to_vec();
+        assert_eq!(places, [0, 100, 200, 1_000]);
+        gate.hold(10, 90, u64::MAX);
+        gate.hold(50, 90, u64::MAX);
+        gate.hold(60, 10, u64::MAX);
+        assert_eq!((gate.held_until_ns(), gate.holds(900)), (140, Holds { count: 3, held_ns: 130 }));
+    }
+
+    #[test]
+    fn places_that_a_hold_comes_over_lie_apart_behind_it() {
+        let budget = Budget { rate: Some(Rate::parse("10").expect("a rate")), brake: true, ..Budget::default() };
+        let gate = Gate::new(&budget);
+        let before: Vec<_> = (0..6).map(|_| gate.place_ns(0)).collect();
+        gate.hold(0, 350 * NS_PER_MS, u64::MAX);
+        let ms = |places: Vec<u64>| places.into_iter().map(|at_ns| at_ns / NS_PER_MS).collect::<Vec<_>>();
+        let mut still = ms(before.iter().map(|at_ns| gate.still_ns(*at_ns)).collect());
+        still.sort_unstable();
+        assert_eq!(still, [400, 500, 600, 700, 800, 900], "two keep their places, and four get others");
+        gate.hold(0, 2_000 * NS_PER_MS, u64::MAX);
+        assert_eq!(ms((0..3).map(|_| gate.place_ns(0)).collect()), [2_000, 2_100, 2_200]);
+    }
+}
