@@ -40,6 +40,40 @@ struct Due {
     resumed: bool,
 }
 
+/// The task that a turn left running at the agent, as long as another turn may still go on with it. Whoever drops it
+/// tells.
+struct Behind<'a> {
+    shared: &'a Shared,
+    /// It runs; its id may not have come.
+    task: Option<Option<String>>,
+}
+
+impl Behind<'_> {
+    /// Keeps in mind what a turn leaves running, itself or, where the target did not take it up, from before it.
+    fn after(&mut self, before: Option<Option<String>>, record: &Record) {
+        let same = before.as_ref() == Some(&record.task_id);
+        if !same {
+            // The turn began another task.
+            self.task = before;
+            self.tell();
+        }
+        let runs = is_left(record) || same && !is_taken_up(record);
+        self.task = runs.then(|| record.task_id.clone());
+    }
+
+    fn tell(&mut self) {
+        if let Some(task) = self.task.take() {
+            self.shared.send(Message::Left(task));
+        }
+    }
+}
+
+impl Drop for Behind<'_> {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
 impl Shared {
     /// The turns of one conversation; gives the slot back, or nothing when the run has stopped.
     pub(super) async fn conversation(
@@ -52,6 +86,7 @@ impl Shared {
         let plan = &self.worker.plan;
         let place = plan.conversation(conversation);
         let (mut task_id, mut resumed, mut got_no_answer) = (None, false, false);
+        let mut behind = Behind { shared: self, task: None };
         let mut free_ns = match first {
             First::When { free_ns } => free_ns,
             First::At { intended_ns, .. } => intended_ns,
@@ -73,14 +108,19 @@ impl Shared {
                 }
                 return None;
             };
+            // While it is in flight, whoever ends it tells of the task.
+            let before = behind.task.take();
             let record = self.invocation(slot, &planned, due).await;
+            behind.after(before, &record);
             free_ns = record.stamps.finished_ns.unwrap_or(record.stamps.last_known_ns);
-            resumed = !record.outcome.is_completed();
             got_no_answer = record.got_no_answer();
             task_id.clone_from(&record.task_id);
-            let goes_on = !resumed || plan.goes_on() && turn + 1 < place.turns && record.outcome != Outcome::Cut;
-            if !goes_on && is_left(&record) {
-                self.send(Message::Left(record.task_id.clone()));
+            let completed = record.outcome.is_completed();
+            // Without a task there is nothing to go on with: the next turn begins another one.
+            resumed = !completed && task_id.is_some();
+            let goes_on = completed || plan.goes_on() && turn + 1 < place.turns && record.outcome != Outcome::Cut;
+            if !(goes_on && resumed) {
+                behind.tell();
             }
             self.send(Message::Finished(Box::new(record)));
             if !goes_on {
@@ -208,6 +248,12 @@ impl Shared {
 }
 
 const CUT: (Outcome, &str) = (Outcome::Cut, "the run's drain ended first");
+
+/// Whether the target has taken a turn up, and with it the task that it goes on with.
+fn is_taken_up(record: &Record) -> bool {
+    let refused = matches!(record.outcome, Outcome::HttpStatus(_) | Outcome::RateLimited | Outcome::BadContentType);
+    record.stamps.headers_ns.is_some() && !refused
+}
 
 /// Whether the task goes on at the agent, for all that is known: it was this side that let go of the stream.
 fn is_left(record: &Record) -> bool {

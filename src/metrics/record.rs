@@ -129,7 +129,7 @@ pub struct Conduct {
     pub hang_up_ns: Option<u64>,
     /// How fast the user read the body, in bytes a second; absent when as fast as it came.
     pub read_bytes_per_s: Option<u64>,
-    /// Whether it goes on with a conversation whose turn before did not complete.
+    /// Whether it goes on with the task of a turn that did not complete.
     pub resumed: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{SECOND, simulate};
+use super::{SECOND, Simulated, simulate};
 
 const CHAT: &str = "why = \"a simulation\"\nload.ramp = \"0s\"\nload.concurrency = 2\nload.invocations = 9\n\
     [[turn]]\nprompt = \"a\"\n[[turn]]\nprompt = \"b\"\nthink = \"2s\"\n[[turn]]\nprompt = \"c\"\n\
@@ -51,4 +51,49 @@ fn a_user_who_thinks_beyond_all_time_says_nothing_more() {
         [[turn]]\nprompt = \"b\"\nthink = \"18446744073s\"\n\
         [mock]\nwhy = \"exact\"\nfirst_chunk = \"1s\"\nchunks = 1\n";
     assert_eq!(simulate(text, 1, &[]).outcomes(), ["completed"]);
+}
+
+/// Conversations of three turns whose users hang up on each of them after a while, and go on.
+fn impatient(after: &str, load: &str, mock: &str) -> Simulated {
+    let user = format!("user.after_failure = \"go_on\"\nuser.hang_up = {{ share = 1, after = \"{after}\" }}\n{load}\n");
+    let chat = CHAT.replace("load.concurrency = 2\nload.invocations = 9\n", &user);
+    simulate(&format!("{chat}closing = \"5s\"\n{mock}"), 1, &[])
+}
+
+fn left(run: &Simulated) -> (u64, u64, Vec<String>) {
+    (run.ended.tasks_left, run.ended.tasks_unnamed, run.left.clone())
+}
+
+#[test]
+fn a_task_whose_next_turn_is_never_made_is_left_behind() {
+    for end in ["load.duration = \"2s\"", "load.invocations = 3\nbudget.invocations = 1", "load.invocations = 1"] {
+        let run = impatient("1s", &format!("load.concurrency = 1\n{end}"), "");
+        assert_eq!(run.row(0).outcome.to_string(), "abandoned");
+        let task = run.row(0).task_id.clone().expect("it was named");
+        assert_eq!((run.ended.progress.made(), left(&run)), (1, (1, 0, vec![task])), "{end}");
+    }
+}
+
+#[test]
+fn a_task_whose_next_turn_is_not_taken_up_is_left_behind_once() {
+    for fault in
+        ["kind = \"status\"\nstatus = 429", "kind = \"status\"\nstatus = 503", "kind = \"reset_before_headers\""]
+    {
+        for at in ["[2]", "[1]", "[1, 2]"] {
+            let fault = format!("[[mock.fault]]\n{fault}\nat = {at}");
+            let run = impatient("1s", "load.concurrency = 1\nload.invocations = 3", &fault);
+            let task = run.row(0).task_id.clone().expect("it was named");
+            assert_eq!(left(&run), (1, 0, vec![task]), "{:?}", run.outcomes());
+            assert_eq!([0, 1, 2].map(|index| run.row(index).conduct.resumed), [false, true, true]);
+        }
+    }
+    let completes = impatient("6s", "load.concurrency = 1\nload.invocations = 3", "");
+    assert_eq!((completes.outcomes(), left(&completes)), (vec!["completed".to_owned(); 3], (0, 0, Vec::new())));
+}
+
+#[test]
+fn a_task_that_has_no_name_yet_is_left_behind_and_the_next_turn_is_another_one() {
+    let run = impatient("1s", "load.concurrency = 1\nload.invocations = 3", "created = \"2s\"");
+    assert_eq!((run.outcomes(), left(&run)), (vec!["abandoned".to_owned(); 3], (3, 3, Vec::new())));
+    assert!(run.rows.iter().all(|row| !row.conduct.resumed), "there was nothing to go on with");
 }
