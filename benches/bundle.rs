@@ -223,6 +223,7 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
         put_off_ns: 0,
         budget_spent: None,
         aborted: None,
+        pauses_asked: 0,
         holds: 0,
         held_ns: 0,
         tasks: LeftTasks { left: 0, stopped: 0, why: None },

@@ -463,6 +463,25 @@ fn a_target_that_fails_under_load_gives_rows() {
 }
 
 #[test]
+fn a_pause_that_the_target_asks_the_preflight_for_is_counted_and_heeded_by_a_brake() {
+    let url = server("HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n");
+    let ran = |brake: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().to_str().unwrap();
+        output(&["run", "--quiet", "--out", out, "--url", &url, "--agent", "a1", "-c", "2", "-n", "2", "--set", brake]);
+        run_json(&bundle(folder.path()))
+    };
+    let warned = |run: &Value, kind: &str| run["warnings"].as_array().unwrap().iter().any(|one| one["kind"] == kind);
+    let heedless = ran("budget.brake=false");
+    assert_eq!((&heedless["harness"]["pauses_asked"], &heedless["harness"]["holds"]), (&3.into(), &0.into()));
+    assert!(warned(&heedless, "pauses_ignored") && !warned(&heedless, "braked"), "{}", heedless["warnings"]);
+    let held = ran("budget.brake=true");
+    assert_eq!((&held["harness"]["pauses_asked"], &held["harness"]["holds"]), (&3.into(), &3.into()));
+    assert!(held["harness"]["held_ns"].as_u64().unwrap() > 500_000_000, "the first start waited");
+    assert!(warned(&held, "braked") && !warned(&held, "pauses_ignored"), "{}", held["warnings"]);
+}
+
+#[test]
 fn what_can_not_be_run_is_said_with_its_remedy() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = format!("http://{}", listener.local_addr().unwrap());

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::call::Line;
 use super::failure;
+use super::gate::Pause;
 use super::route;
 use super::target::Base;
 
@@ -79,13 +80,18 @@ pub enum Error {
     },
 }
 
-/// Asks the target once for one agent.
+/// Asks the target once for one agent; gives the pause that it asks for, if any.
 ///
 /// # Errors
 /// The target can't be reached or refuses; which of it the error tells.
-pub async fn preflight(line: &mut Line, base: &Base, agent_id: &str, version: Option<&str>) -> Result<(), Error> {
+pub async fn preflight(
+    line: &mut Line,
+    base: &Base,
+    agent_id: &str,
+    version: Option<&str>,
+) -> Result<Option<Pause>, Error> {
     match line.post(&base.stream_path(agent_id, version), "{}").await {
-        Ok(answer) => judge(&answer, base, agent_id),
+        Ok(answer) => judge(&answer, base, agent_id).map(|()| Pause::of(&answer)),
         Err(why) if line.is_tunnelled() => Err(Error::ThroughProxy { base: base.to_string(), why: why.to_string() }),
         Err(why) => Err(Error::Unreachable { base: base.to_string(), why: why.to_string() }),
     }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -11,6 +12,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
 use super::call::{Caller, Line, Unanswered};
+use super::gate::{Gate, HOLD_MAX_NS};
+use crate::clock::Clock;
 use crate::units::NS_PER_S;
 
 /// How often a refusal that may pass is asked again.
@@ -21,6 +24,10 @@ const PAUSE_NS: u64 = NS_PER_S / 5;
 
 /// Calls that go on at a time.
 const AT_A_TIME: usize = 8;
+
+/// How long the tasks that a run has left behind are being stopped after its end, at most, where nothing makes the calls
+/// wait, in nanoseconds.
+const STOPS_NS: u64 = 10 * NS_PER_S;
 
 /// Stops tasks.
 #[derive(Debug)]
@@ -40,6 +47,8 @@ pub struct Stopped {
 struct Shared {
     tasks: Mutex<UnboundedReceiver<String>>,
     stopped: RefCell<Stopped>,
+    /// Who says when a call may go, and by which clock.
+    gate: (Arc<Gate>, Clock),
     /// The last call got no answer in time: the others would wait as long.
     hangs: Cell<bool>,
 }
@@ -51,14 +60,16 @@ impl Stopper {
         Self(caller)
     }
 
-    /// Stops every task that comes, some at a time, until no more can come, or until `give_up` says why not to go on.
-    /// Once no more can come, a call that times out is the last one. Needs a `LocalSet`.
+    /// Stops every task that comes, some at a time and each when `gate` lets it pass, until no more can come, or until
+    /// `give_up` says why not to go on. Once no more can come, a call that times out is the last one. Needs a `LocalSet`.
     pub async fn stop_all(
         self,
         tasks: UnboundedReceiver<String>,
+        gate: (Arc<Gate>, Clock),
         give_up: impl Future<Output = &'static str>,
     ) -> Stopped {
-        let shared = Rc::new(Shared { tasks: Mutex::new(tasks), stopped: RefCell::default(), hangs: Cell::new(false) });
+        let (tasks, stopped, hangs) = (Mutex::new(tasks), RefCell::default(), Cell::new(false));
+        let shared = Rc::new(Shared { tasks, stopped, gate, hangs });
         let mut lines = JoinSet::new();
         for _ in 0..AT_A_TIME {
             lines.spawn_local(Rc::clone(&shared).stop_those(self.0.clone()));
@@ -93,7 +104,7 @@ impl Shared {
                 continue;
             }
             let line = line.get_or_insert_with(|| caller.line());
-            match stop(line, &format!("{prefix}/v1/tasks/{}/stop", percent(&task))).await {
+            match self.stop(line, &format!("{prefix}/v1/tasks/{}/stop", percent(&task))).await {
                 Ok(()) => {
                     self.hangs.set(false);
                     self.stopped.borrow_mut().stopped += 1;
@@ -105,29 +116,43 @@ impl Shared {
             }
         }
     }
+
+    /// Stops one task. The API says nothing when it had ended already, and that is as good.
+    async fn stop(&self, line: &mut Line, path: &str) -> Result<(), Unanswered> {
+        let ((gate, clock), mut last) = (&self.gate, None);
+        for before in 0..TRIES {
+            if before > 0 {
+                line.pause(before * PAUSE_NS).await;
+            }
+            gate.pass(*clock).await;
+            match line.post(path, "{}").await {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) => {
+                    gate.heed(&answer, *clock);
+                    let status = answer.status();
+                    last = Some(Unanswered::Broken(format!("status {}", status.as_u16())));
+                    if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
+                        break;
+                    }
+                }
+                Err(Unanswered::TimedOut) => return Err(Unanswered::TimedOut),
+                Err(broken) => last = Some(broken),
+            }
+        }
+        last.map_or(Ok(()), Err)
+    }
 }
 
-/// Stops one task. The API says nothing when it had ended already, and that is as good.
-async fn stop(line: &mut Line, path: &str) -> Result<(), Unanswered> {
-    let mut last = None;
-    for before in 0..TRIES {
-        if before > 0 {
-            line.pause(before * PAUSE_NS).await;
-        }
-        match line.post(path, "{}").await {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
-            Ok(answer) => {
-                let status = answer.status();
-                last = Some(Unanswered::Broken(format!("status {}", status.as_u16())));
-                if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
-                    break;
-                }
-            }
-            Err(Unanswered::TimedOut) => return Err(Unanswered::TimedOut),
-            Err(broken) => last = Some(broken),
-        }
+/// Waits until the time for stopping so many tasks after a run is over: calls that have to wait for the budget's rate, or
+/// for what the target asked for, have as much more.
+pub async fn patience(gate: &Gate, clock: Clock, tasks: u64) {
+    let places_ns = gate.apart_ns().saturating_mul(tasks.saturating_mul(TRIES));
+    let most_ns = clock.now().saturating_add(STOPS_NS + HOLD_MAX_NS).saturating_add(places_ns);
+    let mut until_ns = clock.now().saturating_add(STOPS_NS);
+    while clock.now() < until_ns {
+        clock.sleep_until(until_ns).await;
+        until_ns = gate.next_ns().saturating_add(STOPS_NS).min(most_ns);
     }
-    last.map_or(Ok(()), Err)
 }
 
 /// What RFC 3986 does not call unreserved.
@@ -146,8 +171,8 @@ mod tests {
 
     use super::*;
     use crate::client::call::tests::{Answer, NO_BODY, caller, in_virtual_time};
-    use crate::clock::Clock;
-    use crate::units::NS_PER_MS;
+    use crate::profile::Budget;
+    use crate::units::{NS_PER_MS, Rate};
 
     const BUSY: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
     const BROKEN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
@@ -159,11 +184,21 @@ mod tests {
         answers: &[Answer],
         give_up: impl Future<Output = &'static str>,
     ) -> (u64, Option<String>, u64) {
+        stopped_within(Budget::default(), tasks, answers, give_up).await
+    }
+
+    async fn stopped_within(
+        budget: Budget,
+        tasks: usize,
+        answers: &[Answer],
+        give_up: impl Future<Output = &'static str>,
+    ) -> (u64, Option<String>, u64) {
         let (give, take) = unbounded_channel();
         (0..tasks).for_each(|task| give.send(format!("t{task}")).expect("it is taken"));
         drop(give);
         let clock = Clock::start();
-        let Stopped { stopped, why } = Stopper::new(caller(answers)).stop_all(take, give_up).await;
+        let Stopped { stopped, why } =
+            Stopper::new(caller(answers)).stop_all(take, (Arc::new(Gate::new(&budget)), clock), give_up).await;
         (stopped, why, clock.now() / NS_PER_MS)
     }
 
@@ -199,6 +234,46 @@ mod tests {
             let told = stopped(500, &[(0, NO_BODY), (0, NO_BODY), (0, NO_BODY)], soon).await;
             assert_eq!(told, (3, Some("there was no time left".to_owned()), 300));
             assert_eq!(stopped(9, &[], ready("at once")).await.0, 0);
+        });
+    }
+
+    #[test]
+    fn stops_take_places_in_the_budgets_rate() {
+        in_virtual_time(async {
+            let budget = Budget { rate: Some(Rate::parse("2").expect("a rate")), ..Budget::default() };
+            let told = stopped_within(budget, 5, &[(0, NO_BODY); 5], pending()).await;
+            assert_eq!(told, (5, None, 2_000), "the first one at once, and then two a second");
+        });
+    }
+
+    #[test]
+    fn what_the_target_asks_for_is_heeded_when_the_budget_says_so() {
+        let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
+        in_virtual_time(async {
+            for (brake, ms) in [(true, 7_000), (false, 200)] {
+                let budget = Budget { brake, ..Budget::default() };
+                assert_eq!(stopped_within(budget, 1, &[(0, busy), (0, NO_BODY)], pending()).await, (1, None, ms));
+            }
+        });
+    }
+
+    #[test]
+    fn who_has_to_wait_gets_the_time_for_it_up_to_a_bound() {
+        in_virtual_time(async {
+            let waited_s = async |budget: Budget, hold_s: u64, holds: u64| {
+                let (gate, clock) = (Gate::new(&budget), Clock::start());
+                (0..holds).for_each(|_| gate.hold(0, hold_s * NS_PER_S));
+                patience(&gate, clock, 4).await;
+                clock.now() / NS_PER_S
+            };
+            let brake = Budget { brake: true, ..Budget::default() };
+            assert_eq!(waited_s(Budget::default(), 60, 1).await, 10);
+            assert_eq!((waited_s(brake, 60, 1).await, waited_s(brake, 3_600, 1).await), (70, 610));
+            let rate = Budget { rate: Some(Rate::parse("15/m").expect("a rate")), ..Budget::default() };
+            let (gate, clock) = (Gate::new(&rate), Clock::start());
+            let places: Vec<_> = (0..4).map(|_| gate.place_ns(0) / NS_PER_S).collect();
+            patience(&gate, clock, 4).await;
+            assert_eq!((places, clock.now() / NS_PER_S), (vec![0, 4, 8, 12], 26));
         });
     }
 }

@@ -280,7 +280,7 @@ fn budget(profile: &Profile) -> Option<String> {
         budget.in_flight.map(|count| format!("{count} in flight")),
         budget.rate.map(|rate| format!("{rate} started")),
         budget.failures_in_a_row.map(|count| format!("stopped after {count} failures in a row")),
-        budget.brake.then(|| "status 429 is a brake".to_owned()),
+        budget.brake.then(|| "429 and Retry-After are a brake".to_owned()),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
@@ -418,7 +418,7 @@ mod tests {
         length          150s, then up to 30.0s of drain
         bytes           about 54.2 KiB sent, about 1000 KiB received
         cost            10.00
-        budget          1000 invocations, 100/s started, status 429 is a brake
+        budget          1000 invocations, 100/s started, 429 and Retry-After are a brake
         seed            1, plan fnv1a64:def422ed1dba8090
         ");
     }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio_rustls::TlsConnector;
 
 use crate::client::call::Caller;
+use crate::client::gate::Pause;
 use crate::client::preflight::{self, preflight};
 use crate::client::stop::Stopper;
 use crate::client::{Base, Client, Dialer, Key, Route, Template, route, tls};
@@ -56,20 +57,21 @@ impl Endpoint {
         Ok(Self { base, key, dialer, route, mock })
     }
 
-    /// Asks the target once for each agent and version whether the load may start. HTTP/2 needs a `LocalSet`.
+    /// Asks the target once for each agent and version whether the load may start; gives the pauses that it asks for.
+    /// HTTP/2 needs a `LocalSet`.
     ///
     /// # Errors
     /// It can't be reached or refuses.
-    pub async fn preflight(&self, profile: &Profile) -> anyhow::Result<()> {
+    pub async fn preflight(&self, profile: &Profile) -> anyhow::Result<Vec<Pause>> {
         let mut line = self.caller(profile).line();
-        let mut asked = BTreeSet::new();
+        let (mut asked, mut pauses) = (BTreeSet::new(), Vec::new());
         for variant in &profile.variants {
             if asked.insert((&variant.agent_id, &variant.version)) {
                 let answer = preflight(&mut line, &self.base, &variant.agent_id, variant.version.as_deref()).await;
-                answer.context("failed to start")?;
+                pauses.extend(answer.context("failed to start")?);
             }
         }
-        Ok(())
+        Ok(pauses)
     }
 
     /// Who stops the tasks that a run leaves behind; nobody, when the profile says so.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio::task::LocalSet;
+use tokio::task::{JoinError, JoinHandle, LocalSet};
 
 use super::ending::{Once, unless_unread};
 use super::endpoint::Endpoint;
@@ -18,8 +18,9 @@ use super::signals::Requests;
 use super::{Exit, check, provenance, repeat};
 use crate::cli::{EventFormat, RunArgs};
 use crate::client::Route;
+use crate::client::gate::Holds;
 use crate::client::stamper::Figures;
-use crate::client::stop::{Stopped, Stopper};
+use crate::client::stop::{self, Stopped, Stopper};
 use crate::clock::Clock;
 use crate::driver::{self, Aborted, Control, Crew, Dispatcher, Ended, Spent, Stop, Window, machine};
 use crate::metrics::Objective;
@@ -30,13 +31,9 @@ use crate::runfile::events::{Encoding, EventLog};
 use crate::runfile::network::Sockets;
 use crate::runfile::run::{self, Harness, LeftTasks, Stamps, VERSION};
 use crate::runfile::{Bundle, Run, Status, bundle};
-use crate::units::NS_PER_S;
 
 /// From the run's origin to its first start, in nanoseconds: the workers are up by then.
 const LEAD_NS: u64 = 20_000_000;
-
-/// How long the tasks that a run has left behind are being stopped after its end, at most, in nanoseconds.
-const STOPS_NS: u64 = 10 * NS_PER_S;
 
 /// Runs the profile, as often as it says, and prints its report to `out`.
 ///
@@ -73,7 +70,7 @@ pub(super) fn once(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     let endpoint = local.block_on(&runtime, Endpoint::open(profile, size.connections))?;
-    local.block_on(&runtime, endpoint.preflight(profile))?;
+    let pauses = local.block_on(&runtime, endpoint.preflight(profile))?;
     // From here on a request to end is for the dispatcher, so that no file is left half written.
     let stops = requests.take();
     let mut plan_file = args.plan.as_deref().map(PlanFile::create).transpose().context("failed to start")?;
@@ -92,6 +89,7 @@ pub(super) fn once(
     let log = log.context("failed to start")?;
     let sheet = log.as_ref().map(EventLog::sheet);
     let crew = Crew { sheet, ..crew(profile, plan, &endpoint, &manifest.id, clock, size) };
+    crew.heed(&pauses);
     let stopper = endpoint.stopper(profile);
     let loaded = load(&crew, &mut bundle, (&runtime, &local), &profile.objectives, (stopper, args.quiet), stops);
     let (mut ended, tasks) = loaded.context("failed to go on")?;
@@ -207,22 +205,11 @@ fn load(
     mut stops: UnboundedReceiver<Stop>,
 ) -> anyhow::Result<(Ended, Option<Stopped>)> {
     let mut progress = Progress::new(quiet);
-    let ended = local.block_on(runtime, async {
+    let loaded = local.block_on(runtime, async {
         let mut dispatcher = Dispatcher::new(crew, bundle).watching(objectives);
-        let stopping = stopper.map(|stopper| {
-            let (give, take) = tokio::sync::mpsc::unbounded_channel();
-            let (give_up, given_up) = oneshot::channel();
-            let given_up = async {
-                match given_up.await {
-                    Ok(why) => why,
-                    // Whoever is gone says nothing.
-                    Err(_) => std::future::pending().await,
-                }
-            };
-            (give, give_up, tokio::task::spawn_local(stopper.stop_all(take, given_up)))
-        });
-        if let Some((give, ..)) = &stopping {
-            dispatcher = dispatcher.leaving(give.clone());
+        let stopping = stopper.map(|stopper| Stopping::begin(stopper, crew));
+        if let Some(stopping) = &stopping {
+            dispatcher = dispatcher.leaving(stopping.give.clone());
         }
         let (inbox, threads) = crew.start()?;
         let ended = dispatcher.run(inbox, &mut stops, &mut |live| progress.show(live)).await;
@@ -230,25 +217,62 @@ fn load(
             // A worker that panicked has said why on standard error; the dispatcher counts it as lost.
             drop(thread.join());
         }
-        let stopped = match stopping {
-            Some((give, give_up, mut stopping)) => {
-                // Without a sender, the stopper ends when it has stopped what it was given.
-                drop(give);
-                let why = tokio::select! {
-                    biased;
-                    stopped = &mut stopping => return Ok((ended, Some(stopped?))),
-                    Some(_) = stops.recv() => "somebody asked for the end first",
-                    () = crew.clock.sleep_until(crew.clock.now().saturating_add(STOPS_NS)) => "there was no time left",
-                };
-                let _ = give_up.send(why);
-                Some(stopping.await?)
-            }
-            None => None,
-        };
-        anyhow::Ok((ended, stopped))
+        anyhow::Ok((ended, stopping))
     });
     progress.finish();
-    ended
+    let (mut ended, stopping) = loaded?;
+    let gate = crew.control.gate();
+    let Some(stopping) = stopping else { return Ok((ended, None)) };
+    if !quiet && ended.tasks_left > 0 && gate.next_ns() > crew.clock.now() {
+        tell_of_stops();
+    }
+    let stopped = local.block_on(runtime, stopping.end(crew, ended.tasks_left, &mut stops))?;
+    // Calls that stopped tasks after the run were told of pauses, too.
+    ended.holds = Holds { held_ns: ended.holds.held_ns, ..gate.holds(0) };
+    Ok((ended, Some(stopped)))
+}
+
+/// Whoever stops the tasks that a run leaves behind, while it goes on and for a while after it.
+struct Stopping {
+    give: UnboundedSender<String>,
+    give_up: oneshot::Sender<&'static str>,
+    task: JoinHandle<Stopped>,
+}
+
+impl Stopping {
+    fn begin(stopper: Stopper, crew: &Crew) -> Self {
+        let (give, take) = tokio::sync::mpsc::unbounded_channel();
+        let (give_up, given_up) = oneshot::channel();
+        let given_up = async {
+            match given_up.await {
+                Ok(why) => why,
+                // Whoever is gone says nothing.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let gate = (Arc::clone(crew.control.gate()), crew.clock);
+        Self { give, give_up, task: tokio::task::spawn_local(stopper.stop_all(take, gate, given_up)) }
+    }
+
+    async fn end(self, crew: &Crew, left: u64, stops: &mut UnboundedReceiver<Stop>) -> Result<Stopped, JoinError> {
+        let Self { give, give_up, mut task } = self;
+        // Without a sender, the stopper ends when it has stopped what it was given.
+        drop(give);
+        let why = tokio::select! {
+            biased;
+            stopped = &mut task => return stopped,
+            Some(_) = stops.recv() => "somebody asked for the end first",
+            () = stop::patience(crew.control.gate(), crew.clock, left) => "there was no time left",
+        };
+        let _ = give_up.send(why);
+        task.await
+    }
+}
+
+/// Why the command does not come to its end yet; that standard error is gone is no reason not to stop them.
+fn tell_of_stops() {
+    let told = "the tasks that the run left behind are being stopped, at the budget's rate and when the target allows it; Ctrl-C leaves them";
+    let _ = writeln!(io::stderr(), "{told}");
 }
 
 fn manifest(
@@ -296,6 +320,7 @@ fn harness(ended: Ended, stopped: Option<Stopped>, sockets: Sockets, whole: &Bud
             Spent::FailuresInARow(count) => BudgetPart::FailuresInARow(count),
         }),
         aborted: ended.aborted.map(|Aborted { objective, at_ns }| run::Aborted { objective, at_ns }),
+        pauses_asked: ended.holds.asked,
         holds: ended.holds.count,
         held_ns: ended.holds.held_ns,
         put_off: ended.progress.put_off,

@@ -121,6 +121,7 @@ impl Control {
         self.phase.send_if_modified(|now| {
             let first = now.0 == Phase::Running;
             if first {
+                self.gate.starts_end_at(0);
                 *now = (Phase::Draining, Some(spent));
             }
             first
@@ -133,13 +134,6 @@ impl Control {
         self.phase.borrow().1
     }
 
-    /// The target asked for silence of `pause_ns` from `now_ns` on. By the run's plan nothing starts from `end_ns` on, held
-    /// up or not.
-    pub fn hold(&self, now_ns: u64, pause_ns: u64, end_ns: u64) {
-        let end_ns = if self.phase() == Phase::Running { end_ns } else { 0 };
-        self.gate.hold(now_ns, pause_ns, end_ns);
-    }
-
     /// When the target may be asked.
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {
@@ -150,6 +144,9 @@ impl Control {
     pub fn advance(&self, phase: Phase) {
         self.phase.send_if_modified(|now| {
             let further = phase > now.0;
+            if further {
+                self.gate.starts_end_at(0);
+            }
             now.0 = phase.max(now.0);
             further
         });
@@ -176,7 +173,6 @@ pub struct Full;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::gate::Holds;
     use crate::profile::Profile;
 
     fn control(end: &str, budget: Budget, in_flight: Option<u32>) -> Control {
@@ -214,24 +210,6 @@ mod tests {
         assert!(!control.spend());
         control.out_of_time();
         assert_eq!((control.phase(), control.spent()), (Phase::Draining, Some(Spent::Invocations(2))));
-    }
-
-    #[test]
-    fn what_the_target_asks_for_beyond_the_end_of_the_starts_held_nothing_up() {
-        let control = control("load.invocations = 9", Budget { brake: true, ..Budget::default() }, None);
-        control.hold(900, 600, 1_000);
-        assert_eq!(
-            (control.gate().held_until_ns(), control.gate().holds(1_000)),
-            (1_500, Holds { count: 1, held_ns: 100 })
-        );
-        assert_eq!(control.gate().holds(950).held_ns, 50, "somebody asked for the end");
-        control.hold(1_700, 100, 1_000);
-        control.advance(Phase::Draining);
-        control.hold(2_000, 100, u64::MAX);
-        assert_eq!(
-            (control.gate().held_until_ns(), control.gate().holds(1_000)),
-            (2_100, Holds { count: 3, held_ns: 100 })
-        );
     }
 
     #[test]

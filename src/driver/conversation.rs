@@ -8,7 +8,7 @@ use super::control::Phase;
 use super::in_flight::InFlight;
 use super::message::Message;
 use super::worker::Shared;
-use crate::client::{Ask, Seen, Slot, gate};
+use crate::client::{Ask, Seen, Slot};
 use crate::metrics::certificate::BUDGET_HELD;
 use crate::metrics::tracker::Start;
 use crate::metrics::{Conduct, Outcome, Record};
@@ -221,12 +221,9 @@ impl Shared {
         record
     }
 
-    /// Status 429 is a brake, where the budget says so.
+    /// What an answer asks for may be a brake, where the budget says so.
     pub(super) fn heed(&self, answer: &Response<()>) {
-        let (now_ns, origin_unix_ns) = (self.worker.clock.now(), self.worker.clock.wall_unix_ns());
-        if let Some(pause_ns) = gate::pause_ns(answer, origin_unix_ns + now_ns) {
-            self.worker.control.hold(now_ns, pause_ns, self.worker.window.end_ns());
-        }
+        self.worker.control.gate().heed(answer, self.worker.clock);
     }
 
     /// What ends an invocation from outside: the end of the run's drain, or of the user's patience.

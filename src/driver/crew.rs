@@ -12,6 +12,7 @@ use super::message::Message;
 use super::window::Window;
 use super::worker::{Share, Worker};
 use crate::client::Client;
+use crate::client::gate::Pause;
 use crate::clock::{self, Clock};
 use crate::profile::{Model, Plan};
 use crate::runfile::events::Sheet;
@@ -38,6 +39,11 @@ pub struct Crew {
 }
 
 impl Crew {
+    /// Takes in what the target asked for before the run.
+    pub fn heed(&self, pauses: &[Pause]) {
+        pauses.iter().for_each(|pause| self.control.gate().hold(self.clock.now(), pause.left_ns()));
+    }
+
     /// Starts each worker on a thread with a runtime of its own; gives what they will tell.
     ///
     /// # Errors
@@ -57,6 +63,7 @@ impl Crew {
     /// The workers, and what they will tell. Slots and conversations are dealt in turn.
     #[must_use]
     pub fn workers(&self) -> (Vec<Worker>, UnboundedReceiver<Message>) {
+        self.control.gate().starts_end_at(self.window.end_ns());
         let (out, inbox) = unbounded_channel();
         let step = usize::try_from(self.workers).expect("workers are few");
         let share = |index: u32| match self.model {

@@ -89,6 +89,7 @@ fn harness(ended: &Ended) -> Harness {
         lost_why: ended.lost_why.clone(),
         budget_spent: None,
         aborted: None,
+        pauses_asked: ended.holds.asked,
         holds: ended.holds.count,
         held_ns: ended.holds.held_ns,
         sockets: Sockets::default(),

@@ -143,10 +143,15 @@ pub enum Warning {
     },
     /// The target's word held all starts up.
     Braked {
-        /// Answers with status 429.
+        /// Answers that asked for it.
         count: u64,
         /// For how long nothing could start, in nanoseconds.
         held_ns: u64,
+    },
+    /// Answers asked for a pause, and nobody heeded them.
+    PausesIgnored {
+        /// How many.
+        count: u64,
     },
     /// Tasks go on at the agent.
     TasksLeft {
@@ -314,8 +319,12 @@ impl Warning {
             ),
             Self::Braked { count, held_ns } => write!(
                 out,
-                "{count} answers with status 429 held all starts up, for {} in all: the target's rate limit set the pace",
+                "{count} answers (status 429, or 503 with a Retry-After) held all starts up, for {} in all: the target's rate limit set the pace",
                 Human(*held_ns)
+            ),
+            Self::PausesIgnored { count } => write!(
+                out,
+                "{count} answers asked for a pause (status 429, or 503 with a Retry-After) and got none: budget.brake = true heeds them"
             ),
             Self::PortsScarce { connections, easily } => write!(
                 out,
@@ -399,6 +408,7 @@ mod tests {
             Warning::TargetGone { after_ns: 12_300_000_000, failed: 417, mostly: "connect_failed".into() },
             Warning::AllWarmup { count: 20 },
             Warning::Braked { count: 2, held_ns: 31_000_000_000 },
+            Warning::PausesIgnored { count: 2 },
             Warning::PortsScarce { connections: 20_000, easily: 12_704 },
             Warning::WallClockSet { steps: 1, step_ns_max: 2_000_000_000, in_doubt: 14 },
             Warning::TasksLeft { left: 5, stopped: 3, why: Some("status 404".into()) },
@@ -418,7 +428,8 @@ mod tests {
         12 starts were put off, by 5.25s in all, as the ones before them in their slots got no answer: the load was lower than asked for
         nothing that began later than 12.3s after the first start completed, and 417 got no answer at all, most of them connect_failed: the target seems to be gone; budget.failures_in_a_row stops such a run
         all 20 invocations began in the warm-up, which is left out, so that nothing was measured: raise load.invocations (-n), or set load.warmup = "0s"
-        2 answers with status 429 held all starts up, for 31.0s in all: the target's rate limit set the pace
+        2 answers (status 429, or 503 with a Retry-After) held all starts up, for 31.0s in all: the target's rate limit set the pace
+        2 answers asked for a pause (status 429, or 503 with a Retry-After) and got none: budget.brake = true heeds them
         there were 20000 connections at a time, and over 12704 the system looks up to 1 ms for a free port, in which a worker does nothing else: spread them over more addresses of this machine with --source
         this machine's wall clock was set while the run went on, by up to 2.00s (steps: 1): arrivals were brought onto a clock that nobody sets, but 14 reads that were stamped just before a step was seen may be off by as much, though never beyond the reads beside them; have the time service slew the clock instead of stepping it, and run again
         2 of 5 tasks that the run left behind were not stopped (status 404): they may go on at the agent, and cost

@@ -187,6 +187,9 @@ fn own_limits(harness: &Harness, warnings: &mut Vec<Warning>) {
     if harness.holds > 0 {
         warnings.push(Warning::Braked { count: harness.holds, held_ns: harness.held_ns });
     }
+    if harness.pauses_asked > harness.holds {
+        warnings.push(Warning::PausesIgnored { count: harness.pauses_asked - harness.holds });
+    }
     let sockets = &harness.sockets;
     if let Some(from) = sockets.ports_scarce_from.filter(|from| sockets.connections_max > *from) {
         warnings.push(Warning::PortsScarce { connections: sockets.connections_max, easily: from });

@@ -223,7 +223,11 @@ pub struct Harness {
     /// The objective that stopped the run, when one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<Aborted>,
-    /// Answers with status 429 that held all starts up.
+    /// Answers that asked for a pause: status 429, and 503 with a `Retry-After`; those to the preflight and to Stop Task
+    /// are among them.
+    #[serde(default)]
+    pub pauses_asked: u64,
+    /// Of those, the ones that held all starts up.
     pub holds: u64,
     /// For how long they did, in nanoseconds.
     pub held_ns: u64,

@@ -200,6 +200,7 @@ fn harness(all: &[Ended], end_ns: u64) -> Harness {
         lost_why: None,
         budget_spent: None,
         aborted: None,
+        pauses_asked: 0,
         holds: 0,
         held_ns: 0,
         put_off: 0,

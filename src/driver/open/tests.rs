@@ -268,6 +268,7 @@ fn the_targets_429_is_a_brake_when_the_profile_asks_for_it() {
     let load = "load.rate = 10\nload.invocations = 8";
     let heedless = simulate(&exact(load, fault), 1, &[]);
     assert_eq!((heedless.ended.holds.count, heedless.ended.ledger.of(Outcome::RateLimited)), (0, 1));
+    assert_eq!(heedless.ended.holds.asked, 1, "what it asked for is counted all the same");
     let run = simulate(&exact(&format!("{load}\nbudget.brake = true"), fault), 1, &[]);
     assert_eq!((run.ended.holds.count, run.ended.ledger.of(Outcome::RateLimited)), (1, 1));
     assert_eq!(intended(&run), (0..8).map(|index| index * 100 * NS_PER_MS).collect::<Vec<_>>());

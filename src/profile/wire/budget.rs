@@ -18,7 +18,7 @@ const API_INVOCATIONS: u64 = 4_500;
 /// Reads the budget; what is wrong is noted in the form.
 pub(super) fn read(form: &mut Form, target: &Target, load: &Load) -> Budget {
     let in_flight = form.number("budget.in_flight").map(|count| u32::try_from(count).expect("the table says so"));
-    let is_api = matches!(&target.place, Place::Url(url) if url::host(url) == API_HOST);
+    let is_api = matches!(&target.place, Place::Url(url) if is_api(&url::host(url)));
     let default_rate = || is_api.then(|| Rate::parse(API_RATE).expect("it is a rate"));
     let budget = Budget {
         invocations: form.number("budget.invocations").or(is_api.then_some(API_INVOCATIONS)),
@@ -31,6 +31,11 @@ pub(super) fn read(form: &mut Form, target: &Target, load: &Load) -> Budget {
     };
     within(form, &budget, load);
     budget
+}
+
+/// Whether a host is the public API's; with a dot at its end a name is the same one.
+fn is_api(host: &str) -> bool {
+    host.strip_suffix('.').unwrap_or(host) == API_HOST
 }
 
 /// Whether somebody has bounded this very run: how many at a time, and an end.

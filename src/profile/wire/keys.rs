@@ -140,9 +140,9 @@ pub(in crate::profile) const KEYS: &[Key] = &[
     key("budget.invocations", Kind::Count { min: 1, max: u64::MAX }, Default::Absent("`4500` for api.xpander.ai, which documents 5,000 a day; else no such limit"), "The run is stopped after so many invocations. A target that is not this machine needs a budget: this or `duration`, and `in_flight`; or `-c` with `-n` or `-z`."),
     key("budget.duration", TIME, Default::Absent("no such limit"), "The run is stopped after this long."),
     key("budget.in_flight", Kind::Count { min: 1, max: 1_000_000 }, Default::Absent("no such limit"), "Conversations at a time at most."),
-    key("budget.rate", Kind::Rate { zero: false }, Default::Absent("`\"15/m\"` for api.xpander.ai, which documents 100 a minute and 1,000 an hour; else no such limit"), "Invocations are started this often at most, whatever the load asks for."),
+    key("budget.rate", Kind::Rate { zero: false }, Default::Absent("`\"15/m\"` for api.xpander.ai, which documents 100 a minute and 1,000 an hour; else no such limit"), "Invocations are started, and tasks stopped, this often at most together, whatever the load asks for."),
     key("budget.failures_in_a_row", Kind::Count { min: 1, max: u64::MAX }, Default::Absent("no such limit"), "The run is stopped when so many invocations in a row, in order of their ends, have failed: the target is gone."),
-    key("budget.brake", Kind::Flag, Default::Value("false"), "Status 429 holds all starts up for as long as its `Retry-After` says (seconds or a date), or for a second."),
+    key("budget.brake", Kind::Flag, Default::Value("false"), "Status 429, and 503 with a `Retry-After`, hold all starts up for as long as that says (seconds or a date; 10 minutes at most), 429 without it for a second. What the preflight and Stop Task are answered counts as well, and Stop Task waits, too."),
 
     key("check.contains", Kind::Texts, Default::Value("[]"), "Checks on the result (`--check-contains`): it has each of these texts. Where one fails the outcome is `check_failed`, and the invocation has not completed. The result is that of `task_finished`; where that is empty or cut by the server, it is the text of the chunks, of which 1 MiB is kept."),
     key("check.lacks", Kind::Texts, Default::Value("[]"), "It has none of these texts, such as an apology in place of an answer."),

@@ -592,6 +592,19 @@ fn what_may_be_a_secret_is_shown_nowhere() {
     "#);
 }
 
+#[test]
+fn the_public_api_has_its_documented_limits_however_its_name_is_spelt() {
+    let limits = |host: &str| {
+        let text = format!("{SMALLEST}target.url = \"https://{host}\"\ntarget.agent_id = \"a\"");
+        let budget = over(&text, &[]).expect("valid").budget;
+        (budget.rate.map(|rate| rate.to_string()), budget.invocations)
+    };
+    for host in ["api.xpander.ai", "API.xpander.ai", "api.xpander.ai.", "Api.Xpander.AI.:443"] {
+        assert_eq!(limits(host), (Some("15/m".to_owned()), Some(4_500)), "{host}");
+    }
+    assert_eq!(limits("api.xpander.ai.example"), (None, None));
+}
+
 fn of_scenarios(lines: &str) -> Vec<Scenario> {
     let text = format!("why = \"a test\"\nload.invocations = 1\n{lines}");
     over(&text, &[]).expect("valid").scenarios

@@ -305,6 +305,7 @@ fn harness(sources: &[Source]) -> Harness {
         lost_why: all().find_map(|one| one.lost_why.clone()),
         budget_spent: all().find_map(|one| one.budget_spent),
         aborted: all().find_map(|one| one.aborted.clone()),
+        pauses_asked: sum(|one| one.pauses_asked),
         holds: sum(|one| one.holds),
         held_ns: sum(|one| one.held_ns),
         put_off: sum(|one| one.put_off),
