@@ -275,6 +275,18 @@ fn everything_goes_through_the_proxy_and_its_password_is_written_nowhere() {
 }
 
 #[test]
+fn a_proxy_may_answer_in_between_before_it_answers() {
+    let mock = mock(false);
+    let proxy = Between::start(Role::Proxy(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ));
+    let url = format!("http://127.0.0.1:{}", mock.address().port());
+    let through = format!("http://me@127.0.0.1:{}", proxy.port);
+    run(&["--url", &url, "--proxy", &through, "-c", "1", "-n", "2"]).assert_all_completed(2);
+    assert!(proxy.saw().heads.iter().all(|head| head.contains("proxy-authorization: Basic bWU6\r\n")), "me:");
+}
+
+#[test]
 fn over_tls_a_proxy_never_sees_the_key() {
     let (mock, authority) = tls_mock();
     let proxy = Between::start(TUNNEL);

@@ -67,17 +67,28 @@ pub(super) async fn open(stream: &mut TcpStream, proxy: &Proxy, base: &Base) -> 
     let failed = |source| Error::Io { proxy: proxy.to_string(), source };
     let no_http = |why: &str| Error::NoHttp { proxy: proxy.to_string(), why: why.to_owned() };
     stream.write_all(request(proxy, base).as_bytes()).await.map_err(failed)?;
-    let head = head(stream).await.map_err(failed)?;
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut answer = httparse::Response::new(&mut headers);
-    match answer.parse(&head) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(no_http("it hung up, or its answer has no end")),
-        Err(error) => return Err(no_http(&error.to_string())),
-    }
-    match answer.code.unwrap_or_default() {
+    let status = loop {
+        let head = head(stream).await.map_err(failed)?;
+        match status(&head).map_err(|why| no_http(&why))? {
+            // An interim answer; another one follows (RFC 9110 §15.2). Switching protocols is a last one.
+            100 | 102..=199 => {}
+            status => break status,
+        }
+    };
+    match status {
         200..=299 => Ok(()),
         status => Err(Error::Refused { proxy: proxy.to_string(), target: target(base), status }),
+    }
+}
+
+/// The status of an answer; why it is none.
+fn status(head: &[u8]) -> Result<u16, String> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut answer = httparse::Response::new(&mut headers);
+    match answer.parse(head) {
+        Ok(httparse::Status::Complete(_)) => Ok(answer.code.unwrap_or_default()),
+        Ok(httparse::Status::Partial) => Err("it hung up, or its answer has no end".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

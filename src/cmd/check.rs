@@ -36,6 +36,9 @@ fn show(profile: &Profile, plan: &Plan, out: &mut impl Write) -> io::Result<()> 
     let load = &profile.load;
     writeln!(out, "{}: {}", profile.name, profile.why)?;
     writeln!(out, "target          {target}, agent {}", profile.target.agent_id)?;
+    if let Some(proxy) = &profile.target.proxy {
+        writeln!(out, "through         the proxy {proxy}")?;
+    }
     writeln!(out, "load            {}", model(profile))?;
     if let Some(repeats) = repeats(profile) {
         writeln!(out, "repeats         {repeats}")?;
@@ -392,6 +395,15 @@ mod tests {
         bytes           about 11.4 KiB sent, about 450 KiB received
         cost            0.00000045
         ");
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_password() {
+        let text = "why = \"x\"\nload.invocations = 1\nrequest.input.text = \"Hi\"\ntarget.agent_id = \"a1\"\n\
+                    target.url = \"http://127.0.0.1\"\ntarget.proxy = \"http://me:canary@127.0.0.1:3128\"";
+        let told = shown(text);
+        assert!(told.contains("\nthrough         the proxy http://(hidden)@127.0.0.1:3128\n"), "{told}");
+        assert!(!told.contains("canary"));
     }
 
     #[test]

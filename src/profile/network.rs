@@ -58,6 +58,8 @@ impl Proxy {
         let rest = text.strip_prefix("http://")?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (credentials, place) = match rest.rsplit_once('@') {
+            // A user without a password has an empty one (RFC 7617 §2).
+            Some((user, place)) if !user.contains(':') => (Some(format!("{}:", decoded(user)?)), place),
             Some((credentials, place)) => (Some(decoded(credentials)?), place),
             None => (None, rest),
         };
@@ -156,6 +158,8 @@ mod tests {
         let proxy = Proxy::parse("http://me:can%40ary@Proxy.example:3128/").expect("a proxy");
         assert_eq!((proxy.host.as_str(), proxy.port, proxy.credentials()), ("proxy.example", 3128, Some("me:can@ary")));
         assert_eq!(format!("{proxy} {proxy:?}").matches("ary").count(), 0);
+        let without_password = Proxy::parse("http://me@proxy").expect("a proxy");
+        assert_eq!(without_password.credentials(), Some("me:"));
         insta::assert_snapshot!(proxy, @"http://(hidden)@proxy.example:3128");
         insta::assert_snapshot!(Proxy::parse("http://[::1]").expect("a proxy"), @"http://[::1]:1080");
         for wrong in

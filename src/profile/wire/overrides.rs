@@ -77,7 +77,8 @@ impl Override {
     /// An empty variable counts as not set. `others` are the variables of that prefix that are no profile key's.
     ///
     /// # Errors
-    /// A variable of the prefix that nobody reads: a typing mistake must not pass for a setting.
+    /// A variable of the prefix that nobody reads: a typing mistake must not pass for a setting. Or a proxy, which the
+    /// environment does not set.
     pub fn of_environment(
         variables: impl IntoIterator<Item = (String, String)>,
         others: &[&str],
@@ -88,6 +89,7 @@ impl Override {
         };
         for (name, value) in variables.into_iter().filter(ours) {
             match settable().find(|path| variable(path) == name) {
+                Some("target.proxy") => problems.push(proxy(name)),
                 Some(path) => match Self::new(path, &value, Origin::Env(name)) {
                     Ok(found) => overrides.push(found),
                     Err(problem) => problems.push(problem),
@@ -141,6 +143,13 @@ pub(super) fn variable(path: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", path.to_ascii_uppercase().replace('.', "_"))
 }
 
+/// Who loads a target must see what stands between, in what he runs.
+fn proxy(name: String) -> Problem {
+    let reason = "a proxy from the environment is never used".into();
+    let fault = Fault::Contradiction { reason, remedy: "name it with --proxy, or in the profile" };
+    Problem { origin: Some(Origin::Env(name)), key: "target.proxy".into(), fault }
+}
+
 fn unknown(name: String) -> Problem {
     let likeness = |candidate: &String| strsim::normalized_damerau_levenshtein(candidate, &name);
     let best = settable().map(variable).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
@@ -166,5 +175,20 @@ fn path(key: &str) -> Option<Vec<String>> {
             Value::Integer(0) => return Some(parts),
             _ => return None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_from_the_environment_is_refused() {
+        let proxy = ("PLIMSOLL_TARGET_PROXY".to_owned(), "http://me:canary@proxy".to_owned());
+        let refused = Override::of_environment([proxy], &[]).expect_err("it is never used");
+        let told = super::super::Problems { file: "x.toml".into(), list: refused }.to_string();
+        insta::assert_snapshot!(told, @"PLIMSOLL_TARGET_PROXY: target.proxy: a proxy from the environment is never used; name it with --proxy, or in the profile");
+        let empty = ("PLIMSOLL_TARGET_PROXY".to_owned(), String::new());
+        assert_eq!(Override::of_environment([empty], &[]).map(|found| found.len()).ok(), Some(0), "it is not set");
     }
 }
