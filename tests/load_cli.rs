@@ -54,6 +54,21 @@ fn instants(rows: &[Vec<String>]) -> Vec<u64> {
 }
 
 #[test]
+fn where_descriptors_bound_an_open_load_the_certificate_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = ["-q", "400", "-z", "1s", "--set", "load.workers=1", "--set", "mock.first_chunk=1s"];
+    let args = [&["run", "--quiet", "--json", "--out", folder.path().to_str().unwrap()][..], &load].concat();
+    let (limited, binary) = ("ulimit -n 200 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_plimsoll"));
+    let ran = Command::new("sh").args(["-c", limited, binary]).args(args).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(8), "{}", text(&ran.stderr));
+    let run: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let reasons = run["certificate"]["reasons"].as_array().unwrap();
+    let short = reasons.iter().find(|reason| reason["kind"] == "files_short").expect("it is said");
+    assert_eq!(short["conversations"], 64, "200 less 64 and 8, two a conversation");
+    assert!(reasons.iter().all(|reason| reason["kind"] != "starts_missed"), "{reasons:?}");
+}
+
+#[test]
 fn an_objective_that_fails_over_its_window_stops_the_run_where_it_says_so() {
     let slo = "ttfc p50 < 1ms for 1s, abort";
     let (ended, run, rows) = run(&["-c", "2", "-z", "60s", "--slo", slo]);

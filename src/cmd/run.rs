@@ -151,6 +151,8 @@ struct Size {
     connections: u64,
     /// Descriptors for each connection: both of its ends are in this process when the mock is.
     each: u64,
+    /// The limit on open files, and nothing else, says how many conversations there are.
+    by_files: bool,
 }
 
 impl Size {
@@ -161,13 +163,15 @@ impl Size {
         let holds = || u32::try_from(machine::room(each, workers).clamp(1, IN_FLIGHT_MAX)).expect("it is clamped");
         let asked = profile.load.in_flight().unwrap_or_else(holds);
         let in_flight = asked.min(profile.budget.in_flight.unwrap_or(u32::MAX));
+        let by_files =
+            profile.load.in_flight().is_none() && u64::from(in_flight) == machine::room(each, workers).max(1);
         let workers = workers.min(in_flight);
         let shared = match profile.target.http {
             // Each worker may have one that is not full.
             Http::Http2 => in_flight.div_ceil(profile.target.streams).saturating_add(workers),
             Http::Http1 | Http::Auto => in_flight,
         };
-        Self { in_flight, workers, connections: u64::from(shared.min(in_flight)), each }
+        Self { in_flight, workers, connections: u64::from(shared.min(in_flight)), each, by_files }
     }
 }
 
@@ -179,6 +183,7 @@ fn sockets(route: &Route, size: Size) -> Sockets {
         ports_left: route.room().map(|room| room.saturating_sub(open_max)),
         ports_scarce_from: route.easy_room(),
         descriptors_left: machine::descriptors_left(open_max, size.each, size.workers),
+        in_flight_by_files: size.by_files.then(|| size.in_flight.into()),
     }
 }
 

@@ -86,6 +86,9 @@ pub struct SelfError {
     /// Descriptors that were left then.
     #[serde(default)]
     pub descriptors_left: Option<u64>,
+    /// How many conversations at a time the limit on open files allowed; absent where something else was the limit.
+    #[serde(default)]
+    pub in_flight_by_files: Option<u64>,
     /// The smaller median of time to first chunk and time to finish, from intended.
     pub smaller_median_ns: Option<u64>,
     /// Each worker's share of a core.
@@ -156,6 +159,15 @@ pub enum Reason {
         /// Descriptors that were left then.
         descriptors_left: Option<u64>,
     },
+    /// The limit on open files held the load up.
+    FilesShort {
+        /// So many starts.
+        count: u64,
+        /// The share of the plan's starts that were made.
+        made: f64,
+        /// The conversations at a time that it allowed.
+        conversations: u64,
+    },
     /// Workers died.
     WorkersLost {
         /// How many.
@@ -213,13 +225,18 @@ impl Certificate {
                 descriptors_left: measured.descriptors_left,
             });
         }
-        if measured.starts_made < STARTS_MADE_MIN && measured.missed_by_limit + measured.missed_by_client > 0 {
+        let (made, by_client) = (measured.starts_made, measured.missed_by_client);
+        let (by_limit, by_files) = match measured.in_flight_by_files {
+            Some(_) => (0, measured.missed_by_limit),
+            None => (measured.missed_by_limit, 0),
+        };
+        if made < STARTS_MADE_MIN && by_limit + by_client > 0 {
             verdict = verdict.max(missed);
-            reasons.push(Reason::StartsMissed {
-                made: measured.starts_made,
-                by_limit: measured.missed_by_limit,
-                by_client: measured.missed_by_client,
-            });
+            reasons.push(Reason::StartsMissed { made, by_limit, by_client });
+        }
+        if let Some(conversations) = measured.in_flight_by_files.filter(|_| made < STARTS_MADE_MIN && by_files > 0) {
+            verdict = verdict.max(missed);
+            reasons.push(Reason::FilesShort { count: by_files, made, conversations });
         }
         if measured.lost_workers > 0 {
             verdict = Verdict::Invalid;
@@ -318,6 +335,11 @@ impl fmt::Display for Reason {
                     left(descriptors_left)
                 )
             }
+            Self::FilesShort { count, made, conversations } => write!(
+                out,
+                "only {:.1} % of the plan's starts were made; {count} found no place, as the limit on open files allows {conversations} conversations at a time: raise it (ulimit -n, up to ulimit -Hn), or lower the rate",
+                made * 100.0
+            ),
             Self::WorkersLost { count } => {
                 write!(out, "{count} of the harness's workers died: the load was not what was asked for")
             }
@@ -352,6 +374,7 @@ mod tests {
             missed_by_sockets: 0,
             ports_left: Some(28_000),
             descriptors_left: Some(19_000),
+            in_flight_by_files: None,
             smaller_median_ns: Some(250 * NS_PER_MS),
             worker_cpu: vec![0.2, 0.97],
             machine_cpu: Some(0.4),
@@ -398,6 +421,20 @@ mod tests {
             assert_eq!((judged.verdict, judged.reasons.len()), (verdict, 1), "{made}");
         }
         assert_eq!(Certificate::judge(SelfError { ledger_holds: false, ..good() }).verdict, Verdict::Invalid);
+    }
+
+    #[test]
+    fn where_descriptors_were_the_limit_they_are_named() {
+        let measured = SelfError {
+            starts_made: 0.5,
+            missed_by_limit: 70,
+            missed_by_client: 0,
+            in_flight_by_files: Some(112),
+            ..good()
+        };
+        let judged = Certificate::judge(measured);
+        assert_eq!((judged.verdict, judged.reasons.len()), (Verdict::Invalid, 1));
+        insta::assert_snapshot!(judged.reasons[0], @"only 50.0 % of the plan's starts were made; 70 found no place, as the limit on open files allows 112 conversations at a time: raise it (ulimit -n, up to ulimit -Hn), or lower the rate");
     }
 
     #[test]

@@ -121,6 +121,7 @@ fn certificate() -> Certificate {
         missed_by_sockets: 0,
         ports_left: Some(28_000),
         descriptors_left: None,
+        in_flight_by_files: None,
         smaller_median_ns: Some(250 * NS_PER_MS),
         worker_cpu: vec![0.12, 0.91],
         machine_cpu: Some(0.5),

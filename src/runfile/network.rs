@@ -30,4 +30,7 @@ pub struct Sockets {
     pub ports_scarce_from: Option<u64>,
     /// Descriptors that were left then; absent where the system does not tell.
     pub descriptors_left: Option<u64>,
+    /// How many conversations at a time the limit on open files allowed; absent where something else was the limit.
+    #[serde(default)]
+    pub in_flight_by_files: Option<u64>,
 }

@@ -270,6 +270,7 @@ fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool
         missed_by_sockets: facts.missed_by_sockets,
         ports_left: sockets.ports_left,
         descriptors_left: sockets.descriptors_left,
+        in_flight_by_files: sockets.in_flight_by_files,
         smaller_median_ns: own.smaller_median_ns,
         worker_cpu: harness.map_or_else(Vec::new, |harness| harness.worker_cpu.clone()),
         machine_cpu: harness.and_then(|harness| harness.machine_cpu),

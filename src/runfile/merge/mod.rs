@@ -282,6 +282,7 @@ fn sockets(sources: &[Source]) -> Sockets {
         ports_left: least(|one| one.ports_left),
         ports_scarce_from: least(|one| one.ports_scarce_from),
         descriptors_left: least(|one| one.descriptors_left),
+        in_flight_by_files: least(|one| one.in_flight_by_files),
     }
 }
 
