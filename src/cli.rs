@@ -220,7 +220,7 @@ pub struct ProbeArgs {
     /// Keep the stream's bytes with the time of each read, for a mock to replay.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Mask what may be personal or secret in the recording; sizes and times stay.
+    /// Mask what may be personal or secret in the recording, the API key among it; sizes and times stay.
     #[arg(long, requires = "record")]
     pub redact: bool,
 }

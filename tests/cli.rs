@@ -462,6 +462,42 @@ fn a_target_that_fails_under_load_gives_rows() {
     }
 }
 
+/// Everything in the files of a folder.
+fn written(folder: &Path) -> String {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|file| if file.is_dir() { written(&file) } else { fs::read_to_string(file).unwrap() }).collect()
+}
+
+#[test]
+fn secrets_that_the_target_repeats_reach_neither_the_terminal_nor_the_bundle() {
+    let secret = "sk-canary-secret-1";
+    let event =
+        |kind: &str, data: &str| format!("data: {{\"type\":\"{kind}\",\"task_id\":\"{secret}\",\"data\":{data}}}\n\n");
+    let call = format!("{{\"request_id\":\"{secret}\",\"tool_name\":\"{secret}\"}}");
+    let body = [
+        event("task_created", &format!("{{\"id\":\"{secret}\"}}")),
+        event(secret, "{}"),
+        event("tool_call_request", &call),
+        event("tool_call_result", &call),
+        event("chunk", &format!("\"{secret}\"")),
+        event("task_finished", &format!("{{\"id\":\"{secret}\",\"status\":\"completed\",\"result\":\"{secret}\"}}")),
+    ]
+    .concat();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; x={secret}\r\nconnection: close");
+    let url = server(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).leak());
+    let folder = tempfile::tempdir().unwrap();
+    let (out, own) = (folder.path().to_str().unwrap(), format!("x-own: {secret}"));
+    let target = ["--url", &url, "--agent", "a1", "-H", &own];
+    let ran = output(&[&["run", "--quiet", "--events", "--out", out, "-c", "1", "-n", "2"][..], &target].concat());
+    let record = folder.path().join("stream.jsonl");
+    let recording = ["probe", "--redact", "--record", record.to_str().unwrap()];
+    let probed = output(&[&recording[..], &target].concat());
+    let all = [ran.stdout, ran.stderr, probed.stdout, probed.stderr].map(|out| text(&out)).concat();
+    let all = all + &written(folder.path());
+    assert!(all.contains("completed") && all.contains("tool.") && all.contains("(hidden)"), "{all}");
+    assert!(!all.contains(secret), "{}", all.lines().filter(|line| line.contains(secret)).collect::<String>());
+}
+
 #[test]
 fn a_pause_that_the_target_asks_the_preflight_for_is_counted_and_heeded_by_a_brake() {
     let url = server("HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n");

@@ -125,9 +125,14 @@ impl Recording {
         self.pieces.iter().flat_map(|piece| piece.bytes.iter().copied()).collect()
     }
 
-    /// Masks what may be personal or secret, byte for byte, so that sizes, cuts and times stay what they were.
-    pub fn redact(&mut self) {
+    /// Masks what may be personal or secret, byte for byte, so that sizes, cuts and times stay what they were; `blot` makes
+    /// the recorder's own secrets illegible, wherever they stand.
+    pub fn redact(&mut self, blot: impl Fn(&mut [u8])) {
+        let mut content_type = std::mem::take(&mut self.content_type).into_bytes();
+        blot(&mut content_type);
+        self.content_type = String::from_utf8_lossy(&content_type).into_owned();
         let mut body = self.body();
+        blot(&mut body);
         mask(&mut body);
         let mut rest = &body[..];
         for piece in &mut self.pieces {
@@ -264,7 +269,7 @@ mod tests {
         fn masking_keeps_every_length(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut written = recording(&[(1, &bytes[..bytes.len() / 2]), (2, &bytes[bytes.len() / 2..])]);
             let lengths: Vec<_> = written.pieces.iter().map(|piece| piece.bytes.len()).collect();
-            written.redact();
+            written.redact(|_| {});
             prop_assert_eq!(written.pieces.iter().map(|piece| piece.bytes.len()).collect::<Vec<_>>(), lengths);
         }
     }
@@ -273,11 +278,16 @@ mod tests {
     fn what_may_be_personal_is_masked_also_across_reads() {
         let mut written = recording(&[
             (1, br#"data: {"data":{"id":"t1","input":{"text":"Hi","user":{"id":"u-7","em"#),
-            (2, br#"ail":"a\"@example.com","age":42,"tags":["p"]},"files":[]},"user_oidc_token":"secret","result":"ok"}}"#),
+            (2, br#"ail":"a\"@example.com","age":42,"tags":["p"]},"files":[]},"user_oidc_token":"secret","result":"ok of mine"}}"#),
         ]);
-        written.redact();
+        written.content_type = "text/event-stream; mine".into();
+        written.redact(|bytes| {
+            let found: Vec<_> = memchr::memmem::find_iter(bytes, b"mine").collect();
+            found.into_iter().for_each(|at| bytes[at..at + 4].fill(b'x'));
+        });
+        assert_eq!(written.content_type, "text/event-stream; xxxx");
         let body = String::from_utf8(written.body()).expect("text");
-        insta::assert_snapshot!(body, @r#"data: {"data":{"id":"t1","input":{"text":"Hi","user":{"id":"xxx","email":"xxxxxxxxxxxxxxx","age":00,"tags":["x"]},"files":[]},"user_oidc_token":"xxxxxx","result":"ok"}}"#);
+        insta::assert_snapshot!(body, @r#"data: {"data":{"id":"t1","input":{"text":"Hi","user":{"id":"xxx","email":"xxxxxxxxxxxxxxx","age":00,"tags":["x"]},"files":[]},"user_oidc_token":"xxxxxx","result":"ok of xxxx"}}"#);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::connection::{Body, Connection, Piece};
 use super::dial::{Dialer, Phases};
 use super::failure::{self, Stage};
 use super::http1::Step;
+use super::mask::Mask;
 use super::request::Template;
 use super::stamper::Stamper;
 use super::target::Base;
@@ -77,6 +78,11 @@ impl Line {
     #[must_use]
     pub fn is_tunnelled(&self) -> bool {
         matches!(&self.caller.dialer, Dialer::Tcp { route, .. } if route.proxy().is_some())
+    }
+
+    /// The secrets of its requests.
+    pub(super) fn mask(&self) -> Mask {
+        Mask::new(self.caller.template.headers(), [])
     }
 
     /// Posts a JSON text to a path; gives the answer's head. The connection is kept for the next call where the body ends

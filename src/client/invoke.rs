@@ -1,5 +1,6 @@
 //! Who makes invocations: the run's client, and its places in the load.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -107,10 +108,42 @@ impl Client {
         Slot { client: self.clone(), stamper: Rc::clone(stamper), pool: Rc::clone(pool), connection: None }
     }
 
+    /// A text of the target's without the secrets of the run's own requests.
+    #[must_use]
+    pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.0.mask.clean(text)
+    }
+
+    /// Makes them illegible in bytes of the target's, which keep their length.
+    pub fn blot(&self, bytes: &mut [u8]) {
+        self.0.mask.blot(bytes);
+    }
+
     /// What the slots of a worker share.
     #[must_use]
     pub fn pool(&self) -> Rc<Pool> {
         Pool::new(self.0.http, self.0.dialer.speaks_tls(), self.0.streams, self.0.policy)
+    }
+}
+
+impl Settings {
+    /// Hides our own secrets in what a record has of the target's words. The task id stays, as the next turn needs it.
+    fn hide_in(&self, record: &mut Record) {
+        if let Some(detail) = &mut record.detail
+            && let Cow::Owned(hidden) = self.mask.clean(detail)
+        {
+            *detail = hidden;
+        }
+        let mut hidden = false;
+        for tool in &mut record.tools {
+            if let Cow::Owned(name) = self.mask.clean(&tool.name) {
+                (tool.name, hidden) = (name.into(), true);
+            }
+        }
+        // Calls have the names of the tools.
+        for call in record.calls.iter_mut().filter(|_| hidden) {
+            call.name = self.mask.clean(&call.name).into();
+        }
     }
 }
 
@@ -141,7 +174,8 @@ impl Slot {
             Ok(mut connection) => (exchange.run(&mut connection, ask.into()).await, Some(connection)),
             Err((outcome, detail)) => (End::Failed(outcome, detail), None),
         };
-        let (record, gaps_ns) = exchange.tracker.end(end.clone(), clock.now());
+        let (mut record, gaps_ns) = exchange.tracker.end(end.clone(), clock.now());
+        client.hide_in(&mut record);
         let record = if record.outcome.was_started() { record } else { record.unmade() };
         self.connection = connection.and_then(|connection| connection.after(&end, client.policy));
         (record, gaps_ns)

@@ -1,12 +1,17 @@
 //! What a server says back to us may hold our own secrets: they are masked before anything is kept of it.
 
+use std::borrow::Cow;
+
 use hyper::header::HeaderMap;
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::agent::Request;
 
 /// What stands in a secret's place.
-const MASKED: &[u8] = b"(hidden)";
+const MASKED: &str = "(hidden)";
+/// The same where lengths have to stay: for each byte.
+const BLOT: u8 = b'x';
 /// Shorter values are too common in any text to be told from it, and too short to be secrets.
 const SECRET_BYTES_MIN: usize = 6;
 /// The part of a secret from which on its beginning is hidden, too, where a text was cut off.
@@ -50,13 +55,36 @@ impl Mask {
 
     /// The text without the secrets; where it ends inside one, without its beginning. Those that overlap are one.
     pub(super) fn hide(&self, text: &[u8]) -> Vec<u8> {
+        self.hide_by(text, hidden_at)
+    }
+
+    /// A text that nobody has cut off without the secrets; what is hidden already stays as it is.
+    pub(super) fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !self.0.iter().any(|secret| memmem::find(text.as_bytes(), secret).is_some()) {
+            return Cow::Borrowed(text);
+        }
+        let whole = |text: &[u8], secret: &[u8]| text.starts_with(secret).then_some(secret.len());
+        let parts = text.split(MASKED).map(|part| self.hide_by(part.as_bytes(), whole));
+        let parts: Vec<_> = parts.map(|part| String::from_utf8_lossy(&part).into_owned()).collect();
+        Cow::Owned(parts.join(MASKED))
+    }
+
+    /// Makes the secrets illegible, byte for byte.
+    pub(super) fn blot(&self, text: &mut [u8]) {
+        let found =
+            |secret: &Vec<u8>| memmem::find_iter(text, secret).map(|at| at..at + secret.len()).collect::<Vec<_>>();
+        let found: Vec<_> = self.0.iter().flat_map(found).collect();
+        found.into_iter().for_each(|range| text[range].fill(BLOT));
+    }
+
+    fn hide_by(&self, text: &[u8], hidden_at: impl Fn(&[u8], &[u8]) -> Option<usize>) -> Vec<u8> {
         let mut told = Vec::with_capacity(text.len());
         let mut hidden_until = 0;
         for (at, byte) in text.iter().enumerate() {
             let hidden = self.0.iter().filter_map(|secret| hidden_at(&text[at..], secret)).max();
             if let Some(length) = hidden {
                 if at >= hidden_until {
-                    told.extend_from_slice(MASKED);
+                    told.extend_from_slice(MASKED.as_bytes());
                 }
                 hidden_until = hidden_until.max(at + length);
             }
@@ -132,6 +160,22 @@ mod tests {
         headers.insert("x-own", HeaderValue::from_static("abcdef"));
         headers.insert("x-other", HeaderValue::from_static("defghi"));
         assert_eq!(Mask::new(&headers, []).hide(b"<abcdefghi> <abcdefabcdef>"), b"<(hidden)> <(hidden)(hidden)>");
+    }
+
+    #[test]
+    fn a_text_that_nobody_cut_off_keeps_its_end() {
+        let clean = |text: &str| mask().clean(text).into_owned();
+        assert_eq!(clean("sk-canary-123 and sk-canary"), "(hidden) and sk-canary");
+        let mut headers = HeaderMap::new();
+        headers.insert("x-own", HeaderValue::from_static("hidden"));
+        assert_eq!(Mask::new(&headers, []).clean("a (hidden) that is hidden"), "a (hidden) that is (hidden)");
+    }
+
+    #[test]
+    fn what_is_made_illegible_keeps_its_length() {
+        let mut text = *b"<sk-canary-123token-canary> sk-canary-12";
+        mask().blot(&mut text);
+        assert_eq!(String::from_utf8_lossy(&text), "<xxxxxxxxxxxxxxxxxxxxxxxxx> sk-canary-12");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::call::Line;
 use super::failure;
 use super::gate::Pause;
+use super::mask::Mask;
 use super::route;
 use super::target::Base;
 
@@ -91,13 +92,13 @@ pub async fn preflight(
     version: Option<&str>,
 ) -> Result<Option<Pause>, Error> {
     match line.post(&base.stream_path(agent_id, version), "{}").await {
-        Ok(answer) => judge(&answer, base, agent_id).map(|()| Pause::of(&answer)),
+        Ok(answer) => judge(&answer, base, agent_id, &line.mask()).map(|()| Pause::of(&answer)),
         Err(why) if line.is_tunnelled() => Err(Error::ThroughProxy { base: base.to_string(), why: why.to_string() }),
         Err(why) => Err(Error::Unreachable { base: base.to_string(), why: why.to_string() }),
     }
 }
 
-fn judge(answer: &Response<()>, base: &Base, agent_id: &str) -> Result<(), Error> {
+fn judge(answer: &Response<()>, base: &Base, agent_id: &str, mask: &Mask) -> Result<(), Error> {
     let (base, agent_id) = (base.to_string(), agent_id.to_owned());
     match answer.status() {
         StatusCode::UNAUTHORIZED => Err(Error::WrongKey { base }),
@@ -112,7 +113,8 @@ fn judge(answer: &Response<()>, base: &Base, agent_id: &str) -> Result<(), Error
                 return Ok(());
             }
             let told = content_type.map_or("missing".into(), String::from_utf8_lossy);
-            Err(Error::NotAStream { base, told: format!("status {}, content type {told}", status.as_u16()) })
+            let told = format!("status {}, content type {}", status.as_u16(), mask.clean(&told));
+            Err(Error::NotAStream { base, told })
         }
     }
 }
@@ -120,6 +122,8 @@ fn judge(answer: &Response<()>, base: &Base, agent_id: &str) -> Result<(), Error
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use hyper::header::HeaderMap;
 
     use super::*;
     use crate::client::call::Caller;
@@ -155,14 +159,17 @@ mod tests {
     #[test]
     fn an_event_stream_is_known_by_its_essence_alone() {
         let base = Base::parse("http://127.0.0.1").expect("a URL");
+        let mut headers = HeaderMap::new();
+        headers.insert("x-api-key", HeaderValue::from_static("sk-canary"));
+        let mask = Mask::new(&headers, []);
         let judged = |content_type: &str| {
             let answer = Response::builder().header(CONTENT_TYPE, content_type).body(()).expect("a head");
-            judge(&answer, &base, "a1").err().map(|error| error.to_string())
+            judge(&answer, &base, "a1", &mask).err().map(|error| error.to_string())
         };
         assert_eq!(judged("Text/Event-Stream; charset=utf-8"), None);
         insta::assert_snapshot!(
-            judged("text/event-streams").expect("it is another type"),
-            @"invoke the agent at http://127.0.0.1: the answer is not an event stream (status 200, content type text/event-streams); check target.url"
+            judged("text/event-streams; sk-canary").expect("it is another type"),
+            @"invoke the agent at http://127.0.0.1: the answer is not an event stream (status 200, content type text/event-streams; (hidden)); check target.url"
         );
     }
 }

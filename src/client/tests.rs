@@ -189,6 +189,25 @@ fn each_way_to_fail_is_told_apart() {
 }
 
 #[test]
+fn what_the_target_repeats_of_our_secrets_is_kept_nowhere() {
+    let profile = format!("{PROFILE}\ntarget.headers.x-own = \"sk-canary-1\"");
+    let head = |line: &str| vec![(1, format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n"))];
+    let details = [
+        head("200 OK\r\ncontent-type: text/sk-canary-1"),
+        head("307 Temporary Redirect\r\nlocation: http://sk-canary-1.example/x"),
+    ]
+    .map(|script| invoke_as(&profile, script).0.detail.expect("it says why"));
+    insta::assert_snapshot!(details.join("\n"), @"
+    content type text/(hidden), not text/event-stream
+    status 307 Temporary Redirect: redirected to http://(hidden).example; redirects are not followed
+    ");
+    let call = |kind: &str| event(kind, r#"{"request_id":"r1","tool_name":"sk-canary-1"}"#);
+    let calls = chunked(&[&call("tool_call_request"), &call("tool_call_result")]);
+    let (record, ..) = invoke_as(&profile, vec![(1, format!("{HEAD}{calls}"))]);
+    assert_eq!([&*record.tools[0].name, &*record.calls[0].name], ["(hidden)"; 2]);
+}
+
+#[test]
 fn a_limit_on_the_headers_that_is_shorter_than_the_one_on_the_connection_is_kept() {
     let profile = PROFILE.replace("connect = \"1s\"", "connect = \"30s\"");
     let (record, ..) = invoke_as(&profile, vec![(10_000, String::new())]);

@@ -50,7 +50,7 @@ pub fn run(profile: &Profile, args: &ProbeArgs, out: &mut impl Write) -> anyhow:
     if let Some((path, mut file)) = file {
         count_from_send(&mut recording, &record);
         if args.redact {
-            recording.redact();
+            recording.redact(|bytes| client.blot(bytes));
         }
         let written = recording.write(&mut file).and_then(|()| file.flush());
         written.map_err(output::unwritten(path)).context("failed to record")?;
@@ -110,8 +110,8 @@ async fn invoke(
         Seen::Event(arrival, envelope, payload) => lines.push(Line {
             arrival_ns: arrival.arrival_ns,
             bytes: payload.len(),
-            kind: type_of(payload),
-            view: view(envelope.data.unwrap_or_default()),
+            kind: view(&client.hide(&type_of(payload))),
+            view: view(&client.hide(envelope.data.unwrap_or_default())),
         }),
     };
     let mut slot = client.slot(&Stamper::new(clock));
@@ -121,7 +121,7 @@ async fn invoke(
 /// The event's `type` as it came, also one that the contract does not know.
 fn type_of(payload: &[u8]) -> String {
     let event: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
-    view(event["type"].as_str().unwrap_or_default())
+    event["type"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The start of some data in one line, safe for a terminal.

@@ -122,13 +122,19 @@ impl Shared {
             if !(goes_on && resumed) {
                 behind.tell();
             }
-            self.send(Message::Finished(Box::new(record)));
+            self.finished(record);
             if !goes_on {
                 // A turn that failed leaves nothing to go on from; what follows it never comes.
                 break;
             }
         }
         Some(Freed { at_ns: free_ns, got_no_answer })
+    }
+
+    /// An invocation has its record, in which its task id is not for use any more.
+    pub(super) fn finished(&self, mut record: Record) {
+        record.task_id = record.task_id.map(|id| self.worker.client.hide(&id).into_owned());
+        self.send(Message::Finished(Box::new(record)));
     }
 
     /// Waits for an intended start; gives it back when it may still be made then.

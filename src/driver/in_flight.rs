@@ -1,5 +1,6 @@
 //! One running invocation, as its worker counts it; where the worker dies under it, its row is made here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::message::Message;
@@ -108,16 +109,25 @@ impl<'a> InFlight<'a> {
 
     fn row<'e>(&self, arrival: &Arrival, envelope: &Envelope<'_>, payload: &'e [u8]) -> Event<'e> {
         let text_bytes = if envelope.kind == EventKind::Chunk { envelope.chunk_text_bytes() } else { None };
+        let kind = event_type(payload).unwrap_or_default();
         Event {
             plan_index: self.start.plan_index,
             event_index: self.events,
-            kind: event_type(payload).unwrap_or_default(),
+            // A type of the contract's holds nothing of ours.
+            kind: if envelope.kind == EventKind::Unknown { self.hidden(kind) } else { kind },
             earliest_ns: arrival.earliest_ns,
             arrival_ns: arrival.arrival_ns,
             handled_ns: arrival.handled_ns,
             read: arrival.read,
             bytes: payload.len() as u64,
             text_bytes: text_bytes.unwrap_or(0) as u64,
+        }
+    }
+
+    fn hidden<'e>(&self, kind: Cow<'e, str>) -> Cow<'e, str> {
+        match self.shared.worker.client.hide(&kind) {
+            Cow::Owned(hidden) => Cow::Owned(hidden),
+            Cow::Borrowed(_) => kind,
         }
     }
 
@@ -157,6 +167,6 @@ impl Drop for InFlight<'_> {
         if self.sent {
             self.shared.send(Message::Left(record.task_id.clone()));
         }
-        self.shared.send(Message::Finished(Box::new(record)));
+        self.shared.finished(record);
     }
 }
