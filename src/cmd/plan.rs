@@ -29,6 +29,10 @@ impl PlanFile {
 
     /// Writes the first `starts` of the plan.
     ///
+    /// Of a closed load that nothing counts, these are all turns of the conversations that were taken up: also turns
+    /// that its end cut off, and first turns whose user was still thinking. Nobody made those, so that they have no row,
+    /// and the ledger, which counts rows, does not have them among its planned starts.
+    ///
     /// # Errors
     /// It can't be written.
     pub fn write(mut self, plan: &Plan, starts: u64) -> Result<(), Error> {
