@@ -479,9 +479,11 @@ fn a_matrix_spans_every_combination() {
     profiles/x.toml:6: matrix.llm_reasoning_effort: expected one of "low", "medium", "high", "xhigh", found "most"
     profiles/x.toml:6: matrix.version: an empty list spans nothing; give it a value, or remove it
     profiles/x.toml:10: variant[2].name: two variants are called "a"; give each a name of its own
-    profiles/x.toml:7: matrix.version: two variants are called "default_2"; write each value once, or list them in [[variant]]
-    profiles/x.toml:7: matrix.version: two variants are called "harder_2"; write each value once, or list them in [[variant]]
-    profiles/x.toml:6: matrix.llm_model_name: two variants are called "a-b"; write each value once, or list them in [[variant]]
+    profiles/x.toml:7: matrix.version: two variants are called "default_2"; write each value once
+    profiles/x.toml:7: matrix.version: two variants are called "harder_2"; write each value once
+    profiles/x.toml:6: matrix.llm_model_name: two variants are called "a-b", which is what their values make as a name; list them in [[variant]], each with a name of its own
+    profiles/x.toml:7: matrix.version: two variants are called "a_b_c", which is what their values make as a name; list them in [[variant]], each with a name of its own
+    profiles/x.toml:8: matrix.version: 8000000000 variants are more than the 64 of one run; compare fewer at a time
     profiles/x.toml:7: matrix.version: 65 variants are more than the 64 of one run; compare fewer at a time
     profiles/x.toml: variant[0].name: missing: each variant has a name, as name = "…"
     profiles/x.toml:6: variant[0].name: variants are listed in [[variant]] as well as spanned by [matrix]; keep one of them
@@ -552,12 +554,15 @@ fn objectives_of_a_scenario_are_about_its_own_invocations() {
     let told = [
         errors(&text(r#""ttfc{scenario=b} p95 < 3s""#)),
         errors(&text(r#""ttft p95 < 3s""#)),
+    let many: Vec<_> = (0..2_000).map(|at| at.to_string()).collect();
         errors(&text(r#""success > 99%", "success > 98%""#)),
         errors(&text("").replace("scenario=b", "scenario=c")),
     ];
     insta::assert_snapshot!(told.join("\n"), @r#"
     profiles/x.toml:7: scenario[0].objectives: "ttfc{scenario=b} p95 < 3s" is not an objective: in a scenario it is about that scenario; leave out the braces, or write it at the top; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
     profiles/x.toml:7: scenario[0].objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
+        with("[matrix]\nllm_model_name = [\"a_b\", \"a\"]\nversion = [\"c\", \"b_c\"]"),
+        with(&format!("[matrix]\nllm_model_provider = {many:?}\nllm_model_name = {many:?}\nversion = {many:?}")),
     profiles/x.toml:7: scenario[0].objectives: "success > 98%": "success{scenario=a} > 99%" has another limit for the same; keep one of them
     profiles/x.toml:3: objectives: "ttfc{scenario=c} p50 < 1s": the profile has no scenario "c"; known are a, b; name one of them, or leave out the braces
     "#);

@@ -27,7 +27,7 @@ const VARIANTS_MAX: usize = 64;
 /// Reads the variants; what is wrong is noted in the form.
 pub(super) fn read(form: &mut Form, request: &Request, target: &Target) -> Vec<Variant> {
     let listed: Vec<_> = (0..form.len("variant")).map(|index| overrides(form, index)).collect();
-    let spanned = matrix(form);
+    let Some(spanned) = matrix(form) else { return vec![variant(BASE_VARIANT, Map::new(), request, target)] };
     if !listed.is_empty() && !spanned.is_empty() {
         let reason = "variants are listed in [[variant]] as well as spanned by [matrix]".to_owned();
         form.contradiction("variant[0].name", reason, "keep one of them");
@@ -42,29 +42,42 @@ pub(super) fn read(form: &mut Form, request: &Request, target: &Target) -> Vec<V
     for (index, (name, fields)) in all.into_iter().enumerate() {
         if !names.insert(name.clone()) {
             let reason = format!("two variants are called {name:?}");
-            match is_listed {
-                true => form.contradiction(&format!("variant[{index}].name"), reason, "give each a name of its own"),
-                false => form.contradiction(axis(form), reason, "write each value once, or list them in [[variant]]"),
+            if is_listed {
+                form.contradiction(&format!("variant[{index}].name"), reason, "give each a name of its own");
+            } else if doubled(form, axis(form)) {
+                form.contradiction(axis(form), reason, "write each value once");
+            } else {
+                let reason = format!("{reason}, which is what their values make as a name");
+                form.contradiction(axis(form), reason, "list them in [[variant]], each with a name of its own");
             }
         }
         variants.push(variant(&name, fields, request, target));
     }
     if variants.len() > VARIANTS_MAX {
-        let reason = format!("{} variants are more than the {VARIANTS_MAX} of one run", variants.len());
-        form.contradiction(if is_listed { "variant[0].name" } else { axis(form) }, reason, "compare fewer at a time");
+        too_many(form, "variant[0].name", variants.len());
     }
     variants
+}
+
+/// Notes that there are more variants than one run can have.
+fn too_many(form: &mut Form, key: &str, count: usize) {
+    let reason = format!("{count} variants are more than the {VARIANTS_MAX} of one run");
+    form.contradiction(key, reason, "compare fewer at a time");
 }
 
 /// The axis of a matrix that is to blame for what is wrong with its names: the one that says something twice, or the
 /// longest.
 fn axis(form: &Form) -> &'static str {
-    let values = |axis: &&str| form.texts(axis).into_iter().map(|value| name_of(&[value])).collect::<Vec<_>>();
-    let doubled = |axis: &&str| values(axis).iter().collect::<BTreeSet<_>>().len() < values(axis).len();
     AXES.map(|(axis, _)| axis)
         .into_iter()
-        .max_by_key(|axis| (doubled(axis), values(axis).len()))
+        .max_by_key(|axis| (doubled(form, axis), form.texts(axis).len()))
         .expect("there are axes")
+}
+
+/// Whether an axis has a value twice.
+fn doubled(form: &Form, axis: &str) -> bool {
+    let values = form.texts(axis);
+    values.iter().collect::<BTreeSet<_>>().len() < values.len()
 }
 
 /// The name of a listed variant, and what it overrides.
@@ -79,8 +92,14 @@ fn overrides(form: &Form, index: usize) -> (String, Map<String, Json>) {
     (name.unwrap_or_else(|| section.clone()), fields)
 }
 
-/// Every combination of the lists under `matrix`.
-fn matrix(form: &mut Form) -> Vec<(String, Map<String, Json>)> {
+/// Every combination of the lists under `matrix`; none when there would be too many of them to make.
+fn matrix(form: &mut Form) -> Option<Vec<(String, Map<String, Json>)>> {
+    let lengths = AXES.map(|(key, _)| form.origin(key).map_or(1, |_| form.texts(key).len()));
+    let count = lengths.into_iter().fold(1, usize::saturating_mul);
+    if count > VARIANTS_MAX {
+        too_many(form, axis(form), count);
+        return None;
+    }
     let mut all: Vec<(Vec<String>, Map<String, Json>)> = vec![(Vec::new(), Map::new())];
     for (key, axis) in AXES {
         if form.origin(key).is_none() {
@@ -103,7 +122,7 @@ fn matrix(form: &mut Form) -> Vec<(String, Map<String, Json>)> {
             .collect();
     }
     all.retain(|(names, _)| !names.is_empty());
-    all.into_iter().map(|(names, fields)| (name_of(&names), fields)).collect()
+    Some(all.into_iter().map(|(names, fields)| (name_of(&names), fields)).collect())
 }
 
 /// Each value must be one that the variants' own key takes.
