@@ -5,6 +5,7 @@
 //! rescaling; Çinlar 1975, ch. 4.7), and a constant law starts number i exactly when Λ reaches i. Nothing is rescaled
 //! to a count, and no instant depends on when the one before it was really made.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -21,10 +22,14 @@ pub enum Arrival {
     Poisson,
     /// In gamma distributed gaps: clumped when `shape` is under 1, a Poisson process at 1, evener above.
     Gamma {
-        /// The distribution's shape, over 0; the squared coefficient of variation of the gaps is 1/shape.
+        /// The distribution's shape, within [`SHAPES`]; the squared coefficient of variation of the gaps is 1/shape.
         shape: f64,
     },
 }
+
+/// The shapes that gamma distributed gaps can have. Below, gaps vary by more than ten times their mean, so that nearly
+/// all starts of a run would come at once; above, they are as even as constant ones to the last digit that counts.
+pub const SHAPES: RangeInclusive<f64> = 0.01..=1e6;
 
 /// A stretch of time in which the rate goes from one value to another in a straight line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +69,12 @@ pub enum Error {
     #[error("a rate of 0 never starts anything")]
     NoRate,
     /// A shape that is none.
-    #[error("gamma distributed gaps need a finite shape over 0")]
+    #[error("gamma distributed gaps need a shape from {} to {}", SHAPES.start(), SHAPES.end())]
     NoShape,
-    /// No stretch, or no rate in any of them.
+    /// No stretch has a length.
+    #[error("it takes no time, so that it never starts anything")]
+    NoLength,
+    /// No rate in any stretch.
     #[error("its rate is 0 throughout, so that it never starts anything")]
     NeverStarts,
     /// Bursts of nothing, or without a distance.
@@ -106,7 +114,10 @@ impl Pacer {
     /// No stretch has both a length and a rate, or the arrival's shape is none.
     pub fn changing(stretches: &[Stretch], arrival: Arrival, seed: Seed) -> Result<Self, Error> {
         checked(arrival)?;
-        if stretches.iter().all(|stretch| stretch.expected() <= 0.0) {
+        if stretches.iter().all(|stretch| stretch.length_ns == 0) {
+            return Err(Error::NoLength);
+        }
+        if stretches.iter().all(|stretch| stretch.parts() == 0) {
             return Err(Error::NeverStarts);
         }
         Ok(Self { law: Law::Changing(stretches.into(), arrival), seed })
@@ -213,15 +224,28 @@ impl Pacer {
 
 fn checked(arrival: Arrival) -> Result<(), Error> {
     match arrival {
-        Arrival::Gamma { shape } if !(shape > 0.0 && shape.is_finite()) => Err(Error::NoShape),
+        Arrival::Gamma { shape } if !SHAPES.contains(&shape) => Err(Error::NoShape),
         _ => Ok(()),
     }
 }
 
+/// The parts that one start is counted in: so fine that any stretch of any rate has a whole number of them. With floats
+/// for a count, the sum over many stretches would be off by a little, and a start that is due at the very end, which
+/// belongs to the load no more, would come just before it.
+const PARTS: u128 = 2 * DAY_S * 1_000_000_000_000_000_000;
+
+/// A multiple of every time that a rate can be given over, in seconds.
+const DAY_S: u128 = 86_400;
+
 impl Stretch {
-    /// How many starts it has on average.
-    fn expected(&self) -> f64 {
-        self.expected_until(self.length_ns as f64)
+    /// How many starts it has on average, in [`PARTS`]; no run has as many as where it saturates, which is 10¹⁵.
+    fn parts(&self) -> u128 {
+        // A rate is so many thousand-millionths in so many seconds; half the sum of two is the mean of a straight line.
+        let in_a_day = |rate: Rate| {
+            let [nano, per_s] = rate.parts().map(u128::from);
+            nano * (DAY_S / per_s)
+        };
+        (in_a_day(self.from) + in_a_day(self.to)).saturating_mul(u128::from(self.length_ns))
     }
 
     /// How many it has in its first `ns` nanoseconds.
@@ -247,7 +271,7 @@ impl Stretch {
 #[derive(Debug, Clone, Copy, Default)]
 struct Before {
     ns: u64,
-    count: f64,
+    parts: u128,
 }
 
 /// The instants of a pacer, in order.
@@ -281,7 +305,11 @@ impl Iterator for Starts {
             Law::Changing(stretches, arrival) => {
                 let (stretches, arrival) = (Arc::clone(stretches), *arrival);
                 self.advance(arrival, index);
-                self.on_the_clock(&stretches)
+                let wanted = match arrival {
+                    Arrival::Constant => u128::from(index).saturating_mul(PARTS),
+                    Arrival::Poisson | Arrival::Gamma { .. } => whole_parts(self.operational * PARTS as f64),
+                };
+                self.on_the_clock(wanted, &stretches)
             }
         }
     }
@@ -297,16 +325,16 @@ impl Starts {
         }
     }
 
-    /// The latest instant by which no more than the operational time was expected.
-    fn on_the_clock(&mut self, stretches: &[Stretch]) -> Option<u64> {
+    /// The latest instant by which no more than `wanted` parts of starts were expected.
+    fn on_the_clock(&mut self, wanted: u128, stretches: &[Stretch]) -> Option<u64> {
         loop {
             let stretch = stretches.get(self.at)?;
-            let (expected, wanted) = (stretch.expected(), self.operational - self.before.count);
-            if wanted < expected {
-                return Some(self.before.ns + whole(stretch.reaches(wanted.max(0.0))));
+            let (parts, within) = (stretch.parts(), wanted.saturating_sub(self.before.parts));
+            if within < parts {
+                return Some(self.before.ns + whole(stretch.reaches(within as f64 / PARTS as f64)));
             }
             self.before.ns += stretch.length_ns;
-            self.before.count += expected;
+            self.before.parts = self.before.parts.saturating_add(parts);
             self.at += 1;
         }
     }
@@ -316,6 +344,12 @@ impl Starts {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates, which is meant")]
 fn whole(ns: f64) -> u64 {
     ns.round() as u64
+}
+
+/// The nearest whole number of parts; what is too large becomes the largest.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates, which is meant")]
+fn whole_parts(parts: f64) -> u128 {
+    parts.round() as u128
 }
 
 /// An exponentially distributed number of mean 1, by inversion.

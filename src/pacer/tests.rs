@@ -59,6 +59,19 @@ fn stages_follow_each_other_and_a_pause_has_no_starts() {
 }
 
 #[test]
+fn a_load_of_many_stages_ends_before_the_start_that_its_end_is_due_at() {
+    let stages = [("0", "20", 10), ("20", "20", 5), ("20", "100", 10), ("0", "0", 2), ("10", "10", 1), ("10", "0", 4)];
+    let stages = stages.map(|(from, to, seconds)| stretch(from, to, seconds));
+    let pacer = Pacer::changing(&stages, Arrival::Constant, SEED).expect("a law");
+    // 100 + 100 + 600 + 0 + 10 + 20.
+    assert_eq!(pacer.starts().count(), 830);
+    let tenths = vec![stretch("0.1", "0.1", 1); 100_000];
+    let pacer = Pacer::changing(&tenths, Arrival::Constant, SEED).expect("a law");
+    let starts: Vec<_> = pacer.starts().collect();
+    assert!((0..10_000).map(|index| index * 10 * SECOND).eq(starts), "a rate that never changes has no drift");
+}
+
+#[test]
 fn bursts_come_together_and_traces_are_kept() {
     let bursts = Pacer::bursts(3, SECOND).expect("a law");
     assert_eq!(first(&bursts, 7), [0, 0, 0, SECOND, SECOND, SECOND, 2 * SECOND]);
@@ -73,7 +86,8 @@ fn what_is_no_load_is_refused() {
     let zero = Rate::parse("0").expect("a rate");
     let refused = [
         Pacer::steady(zero, Arrival::Constant, SEED),
-        Pacer::steady(rate("1"), Arrival::Gamma { shape: 0.0 }, SEED),
+        Pacer::steady(rate("1"), Arrival::Gamma { shape: 1e-8 }, SEED),
+        Pacer::steady(rate("1"), Arrival::Gamma { shape: 1e7 }, SEED),
         Pacer::steady(rate("1"), Arrival::Gamma { shape: f64::NAN }, SEED),
         Pacer::changing(&[], Arrival::Constant, SEED),
         Pacer::changing(&[stretch("0", "0", 9)], Arrival::Poisson, SEED),
@@ -86,11 +100,12 @@ fn what_is_no_load_is_refused() {
     let told: Vec<_> = refused.map(|law| law.expect_err("it starts nothing").to_string()).to_vec();
     insta::assert_snapshot!(told.join("\n"), @"
     a rate of 0 never starts anything
-    gamma distributed gaps need a finite shape over 0
-    gamma distributed gaps need a finite shape over 0
+    gamma distributed gaps need a shape from 0.01 to 1000000
+    gamma distributed gaps need a shape from 0.01 to 1000000
+    gamma distributed gaps need a shape from 0.01 to 1000000
+    it takes no time, so that it never starts anything
     its rate is 0 throughout, so that it never starts anything
-    its rate is 0 throughout, so that it never starts anything
-    its rate is 0 throughout, so that it never starts anything
+    it takes no time, so that it never starts anything
     bursts need a size and a distance over 0
     bursts need a size and a distance over 0
     it has no instants

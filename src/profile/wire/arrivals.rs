@@ -2,8 +2,9 @@
 
 use super::ReadFile;
 use super::form::Form;
+use super::problem::Fault;
 use super::rows;
-use crate::pacer::{Arrival, Error, Pacer, Stretch};
+use crate::pacer::{Arrival, Error, Pacer, SHAPES, Stretch};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -119,6 +120,14 @@ fn arrival(form: &mut Form, way: &'static str) -> Arrival {
         let reason = "only gamma distributed gaps have a burstiness".to_owned();
         form.contradiction("load.burstiness", reason, "set load.arrival = \"gamma\", or remove it");
     }
+    if let Some(shape) = shape.filter(|shape| !SHAPES.contains(shape)) {
+        let (low, high) = (SHAPES.start(), SHAPES.end());
+        let expected =
+            format!("a number from {low} to {high}: 1 is poisson, and gaps vary by √(1/burstiness) of their mean");
+        let origin = form.origin("load.burstiness").cloned();
+        form.report(origin.as_ref(), "load.burstiness", Fault::Expected { expected, found: format!("{shape:?}") });
+        return Arrival::Poisson;
+    }
     match (word.as_deref(), shape) {
         (Some("poisson"), _) => Arrival::Poisson,
         (Some("gamma"), Some(shape)) => Arrival::Gamma { shape },
@@ -136,6 +145,7 @@ fn arrival(form: &mut Form, way: &'static str) -> Arrival {
 /// Notes why there is no such load.
 pub(super) fn refuse(form: &mut Form, way: &'static str, error: &Error) {
     let remedy = match error {
+        Error::NoLength => "give a stage a ramp or a hold, such as hold = \"10s\"",
         Error::NeverStarts => "give it a rate over 0 for some time",
         Error::EmptyTrace => "give it at least one row",
         _ => "correct it, or remove it for closed load",

@@ -85,7 +85,11 @@ fn template(form: &mut Form, key: &str, text: &str, feed: Option<&Feed>) -> Prom
     let Some(feed) = feed else { return Prompt::Plain(Arc::from(text)) };
     let (mut pieces, mut rest) = (Vec::new(), text);
     while let Some((before, behind)) = rest.split_once("{{") {
-        let Some((name, after)) = behind.split_once("}}") else { break };
+        let Some((name, after)) = behind.split_once("}}") else {
+            let reason = "with a feed, braces begin the name of a column, and these are never closed".to_owned();
+            form.contradiction(key, reason, "close them, as in {{name}}");
+            break;
+        };
         match feed.columns.iter().position(|column| column == name.trim()) {
             Some(column) => pieces.extend([Piece::Text(before.to_owned()), Piece::Column(column)]),
             None => {

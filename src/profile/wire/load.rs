@@ -159,8 +159,14 @@ fn open(
     }
     let wanted = invocations.map_or(f64::INFINITY, |count| count as f64);
     let turns = Scenario::mean(scenarios, |scenario| f64::from(scenario.count_turns().max(1)));
-    let starts = (pacer.expected(end_ns) * turns).min(wanted);
     let has_end = duration_ns.is_some() || invocations.is_some() || pacer.end_ns().is_some();
+    let mut starts = (pacer.expected(end_ns) * turns).min(wanted);
+    if starts <= STARTS_MAX as f64 && has_end {
+        // Gaps that are drawn make more starts than are expected, or fewer.
+        let most = usize::try_from(invocations.unwrap_or(STARTS_MAX)).unwrap_or(usize::MAX).saturating_add(1);
+        let drawn = pacer.starts().take(most).take_while(|at_ns| *at_ns < end_ns).count();
+        starts = (drawn as f64 * turns).min(wanted);
+    }
     if has_end && starts > STARTS_MAX as f64 {
         let reason = format!("about {starts:.0} starts are more than the {STARTS_MAX} of one run");
         form.contradiction(way, reason, "lower the rate, load.duration or load.invocations");

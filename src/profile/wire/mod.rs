@@ -20,6 +20,7 @@ mod rows;
 mod scenarios;
 mod script;
 mod spread;
+mod table;
 mod target;
 mod url;
 mod variants;

@@ -1,23 +1,14 @@
 //! The files of rows that a profile names: feeds of prompts, traces of instants, series of rates.
 
+use std::io::ErrorKind;
 use std::path::Path;
-
-use serde_json::{Map, Value as Json};
 
 use super::ReadFile;
 use super::form::Form;
 use super::problem::Fault;
+use super::table::{Row, Table};
 use crate::profile::{Feed, Order};
-use crate::units::{NS_PER_MS, NS_PER_S, Rate};
-
-/// The most rows that are taken, which is the most conversations that a run has.
-const ROWS_MAX: usize = 10_000_000;
-
-/// The rows of a file by the names of their columns.
-struct Table {
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
+use crate::units::{NS_PER_MS, NS_PER_S, PLANNED_MAX_NS, Rate};
 
 /// Reads the feed whose keys stand under `prefix`, when one is named; what is wrong is noted in the form.
 pub(super) fn feed(form: &mut Form, prefix: &str, read: ReadFile<'_>) -> Option<Feed> {
@@ -28,10 +19,14 @@ pub(super) fn feed(form: &mut Form, prefix: &str, read: ReadFile<'_>) -> Option<
         _ => Order::AsWritten,
     };
     let text = text_of(form, &key, &path, read)?;
-    let is_json = Path::new(&path).extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
-    let table = if is_json { json_lines(&text) } else { csv(&text) };
-    match table {
-        Ok(Table { columns, rows }) => Some(Feed { columns, rows: rows.into(), order }),
+    let is_json = Path::new(&path)
+        .extension()
+        .is_some_and(|ending| ["jsonl", "ndjson"].iter().any(|json| ending.eq_ignore_ascii_case(json)));
+    let table = if is_json { Table::json_lines(&text) } else { Table::csv(&text) };
+    match table.and_then(Table::checked) {
+        Ok(Table { columns, rows, .. }) => {
+            Some(Feed { columns, rows: rows.into_iter().map(|row| row.cells).collect(), order })
+        }
         Err(why) => refuse(form, &key, &path, &why),
     }
 }
@@ -39,30 +34,70 @@ pub(super) fn feed(form: &mut Form, prefix: &str, read: ReadFile<'_>) -> Option<
 /// The instants of a trace in nanoseconds, counted from the first; what is wrong is noted in the form.
 pub(super) fn trace(form: &mut Form, read: ReadFile<'_>) -> Option<Vec<u64>> {
     const KEY: &str = "load.trace.file";
+    const SCALE: &str = "load.trace.scale";
     let path = form.text(KEY)?;
-    let unit_ns = match form.text("load.trace.unit").as_deref() {
-        Some("ms") => NS_PER_MS,
-        Some("us") => 1_000,
-        Some("ns") => 1,
-        _ => NS_PER_S,
-    };
-    let scale = form.amount("load.trace.scale").unwrap_or(1.0);
+    let unit = form.text("load.trace.unit")?;
+    let scale = form.amount(SCALE).unwrap_or(1.0);
     let text = text_of(form, KEY, &path, read)?;
     let column = form.text("load.trace.column");
-    let instants = csv(&text).and_then(|table| {
-        let at = table.column(column.as_deref(), None)?;
-        let raw = table.rows.iter().enumerate().map(|(row, cells)| {
-            let exact = decimal(&cells[at], unit_ns);
-            exact.ok_or_else(|| format!("row {}: {:?} is no instant of at least 0", row + 1, cells[at]))
-        });
-        let raw = raw.collect::<Result<Vec<_>, _>>()?;
-        let first = raw.first().copied().unwrap_or_default();
-        match raw.windows(2).position(|pair| pair[1] < pair[0]) {
-            Some(row) => Err(format!("row {} lies before the row above it: a trace goes forward in time", row + 2)),
-            None => Ok(raw.iter().map(|at| scaled(at - first, scale)).collect()),
+    let raw = match raw_instants(&text, column.as_deref(), &unit) {
+        Ok(raw) => raw,
+        Err(why) => return refuse(form, KEY, &path, &why),
+    };
+    let first_ns = raw.first().map_or(0, |(_, at_ns)| *at_ns);
+    let instants: Result<Vec<_>, usize> =
+        raw.iter().map(|(line, at_ns)| scaled(at_ns - first_ns, scale).ok_or(*line)).collect();
+    let refuse = |line| {
+        let (key, times) = match form.origin(SCALE) {
+            Some(_) => (SCALE, format!(", times {scale:?},")),
+            None => (KEY, String::new()),
+        };
+        let reason = format!("line {line} of {path}{times} lies more than 146 years behind the first row");
+        form.contradiction(key, reason, "lower load.trace.scale, or check load.trace.unit");
+    };
+    instants.map_err(refuse).ok()
+}
+
+/// The instants as they stand in a trace, in nanoseconds, each with its line.
+fn raw_instants(text: &str, column: Option<&str>, unit: &str) -> Result<Vec<(usize, u64)>, String> {
+    let unit_ns = match unit {
+        "ms" => NS_PER_MS,
+        "us" => 1_000,
+        "ns" => 1,
+        _ => NS_PER_S,
+    };
+    let table = Table::csv(text)?;
+    let table = match column {
+        None => table.with_its_head(|cell| decimal(cell, unit_ns).is_some())?,
+        Some(_) => table,
+    };
+    let table = table.checked()?;
+    let at = match column {
+        None => 0,
+        Some(name) => table.find(name).ok_or_else(|| {
+            let columns = table.columns.join(", ");
+            format!("it has no column {name:?}, only {columns}: name one of them in load.trace.column")
+        })?,
+    };
+    let mut instants: Vec<(usize, u64)> = Vec::with_capacity(table.rows.len());
+    for Row { line, cells } in &table.rows {
+        let cell = &cells[at];
+        let at_ns = decimal(cell, unit_ns).ok_or_else(|| {
+            format!(
+                "line {line}: expected an instant in {unit} from 0 to {}, such as 12.5, found {cell:?}: correct it, or name \
+                 the column of the instants in load.trace.column",
+                u64::MAX / unit_ns
+            )
+        })?;
+        if instants.last().is_some_and(|(_, before_ns)| at_ns < *before_ns) {
+            return Err(format!(
+                "line {line}: expected an instant no earlier than that of the row above it, found {cell:?}: sort the rows \
+                 by time"
+            ));
         }
-    });
-    instants.map_err(|why| refuse::<()>(form, KEY, &path, &why)).ok()
+        instants.push((*line, at_ns));
+    }
+    Ok(instants)
 }
 
 /// The rates of a series; what is wrong is noted in the form.
@@ -70,21 +105,42 @@ pub(super) fn series(form: &mut Form, read: ReadFile<'_>) -> Option<Vec<Rate>> {
     const KEY: &str = "load.series.file";
     let path = form.text(KEY)?;
     let text = text_of(form, KEY, &path, read)?;
-    let rates = csv(&text).and_then(|table| {
-        let at = table.column(None, Some("rate"))?;
-        let rate = |(row, cells): (usize, &Vec<String>)| {
-            Rate::parse(cells[at].trim()).map_err(|error| format!("row {}: {error}", row + 1))
-        };
-        table.rows.iter().enumerate().map(rate).collect::<Result<Vec<_>, _>>()
-    });
+    let rates = Table::csv(&text)
+        .and_then(|table| table.with_its_head(|cell| Rate::parse(cell).is_ok()))
+        .and_then(Table::checked)
+        .and_then(|table| rates(&table));
     rates.map_err(|why| refuse::<()>(form, KEY, &path, &why)).ok()
+}
+
+/// The column `rate` of a table, or its only one.
+fn rates(table: &Table) -> Result<Vec<Rate>, String> {
+    let at = match table.find("rate") {
+        Some(at) => at,
+        None if table.columns.len() == 1 => 0,
+        None => {
+            let columns = table.columns.join(", ");
+            return Err(format!(
+                "it has no column \"rate\", only {columns}: give that name to the column of the rates"
+            ));
+        }
+    };
+    let rate =
+        |Row { line, cells }: &Row| Rate::parse(cells[at].trim()).map_err(|error| format!("line {line}: {error}"));
+    table.rows.iter().map(rate).collect()
 }
 
 /// The text of a file that a key names.
 pub(super) fn text_of(form: &mut Form, key: &str, path: &str, read: ReadFile<'_>) -> Option<String> {
     match read(Path::new(path)) {
         Ok(text) => Some(text),
-        Err(error) => refuse(form, key, path, &error.to_string()),
+        Err(error) => {
+            let remedy = match error.kind() {
+                ErrorKind::NotFound if Path::new(path).is_relative() => ": paths count from the working directory",
+                ErrorKind::InvalidData => ": save it as UTF-8",
+                _ => "",
+            };
+            refuse(form, key, path, &format!("{error}{remedy}"))
+        }
     }
 }
 
@@ -93,59 +149,6 @@ pub(super) fn refuse<T>(form: &mut Form, key: &str, path: &str, why: &str) -> Op
     let origin = form.origin(key).cloned();
     form.report(origin.as_ref(), key, Fault::File { path: path.to_owned(), why: why.to_owned() });
     None
-}
-
-impl Table {
-    /// The named column; without a name the `usual` one, or the first.
-    fn column(&self, name: Option<&str>, usual: Option<&str>) -> Result<usize, String> {
-        let find = |name: &str| self.columns.iter().position(|column| column == name);
-        match (name, usual.and_then(find)) {
-            (Some(name), _) => find(name).ok_or_else(|| format!("it has no column {name:?}")),
-            (None, Some(at)) => Ok(at),
-            (None, None) if usual.is_some() && self.columns.len() > 1 => {
-                Err(format!("it has no column {:?}", usual.unwrap_or_default()))
-            }
-            (None, None) => Ok(0),
-        }
-    }
-}
-
-fn csv(text: &str) -> Result<Table, String> {
-    let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-    let columns = reader.headers().map_err(|error| error.to_string())?.iter().map(|name| name.trim().to_owned());
-    let columns: Vec<_> = columns.collect();
-    let mut rows = Vec::new();
-    for row in reader.records() {
-        let row = row.map_err(|error| error.to_string())?;
-        rows.push(row.iter().map(str::to_owned).collect());
-    }
-    checked(Table { columns, rows })
-}
-
-fn json_lines(text: &str) -> Result<Table, String> {
-    let mut table = Table { columns: Vec::new(), rows: Vec::new() };
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let row: Map<String, Json> =
-            serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
-        if table.rows.is_empty() {
-            table.columns = row.keys().cloned().collect();
-        }
-        let cell = |name: &String| match row.get(name) {
-            Some(Json::String(text)) => Ok(text.clone()),
-            Some(other) => Ok(other.to_string()),
-            None => Err(format!("line {}: it has no {name:?}, as the first line has", number + 1)),
-        };
-        table.rows.push(table.columns.iter().map(cell).collect::<Result<_, _>>()?);
-    }
-    checked(table)
-}
-
-fn checked(table: Table) -> Result<Table, String> {
-    match table.rows.len() {
-        0 => Err("it has no rows".to_owned()),
-        1..=ROWS_MAX => Ok(table),
-        rows => Err(format!("it has {rows} rows, and {ROWS_MAX} are the most that a run can use")),
-    }
 }
 
 /// A decimal number of units in nanoseconds, exactly; digits beyond the nanosecond are cut off.
@@ -164,10 +167,11 @@ fn decimal(text: &str, unit_ns: u64) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(unit_ns)?.checked_add(fraction)
 }
 
-/// A distance times a factor; exact for a factor of 1.
+/// A distance times a factor, exact for a factor of 1; none where it is longer than anything that can be planned.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates, which is meant")]
-fn scaled(ns: u64, scale: f64) -> u64 {
-    if (scale - 1.0).abs() < f64::EPSILON { ns } else { (ns as f64 * scale).round() as u64 }
+fn scaled(ns: u64, scale: f64) -> Option<u64> {
+    let ns = if (scale - 1.0).abs() < f64::EPSILON { ns } else { (ns as f64 * scale).round() as u64 };
+    (ns <= PLANNED_MAX_NS).then_some(ns)
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use super::*;
 use crate::metrics::Objective;
 use crate::metrics::check::Pattern;
+use crate::pacer::{Arrival, Pacer};
 use crate::profile::script::Script;
 use crate::profile::{Model, Overflow, Scenario};
+use crate::units::Rate;
 
 const SMALLEST: &str = r#"
 why = "a test"
@@ -317,9 +319,15 @@ fn loads_that_cannot_be_are_refused_with_what_to_write_instead() {
         open("load.stage = [{ hold = \"1m\" }]", ""),
         open("load.concurrency = 9\nload.duration = \"9s\"\nload.ramp = \"8s\"\nload.ramp_down = \"2s\"", ""),
         open("load.concurrency = 9\nload.invocations = 9\nload.ramp_down = \"2s\"", ""),
+        open("load.stage = [{ rate = 0, hold = \"1m\" }]", ""),
+        open("load.rate = 5\nload.arrival = \"gamma\"\nload.burstiness = 1e-8\nload.duration = \"9s\"", ""),
+        open(&format!("{trace}\nload.trace.scale = 1e308"), "at\n1\n1\n2\n"),
+        open(&format!("{trace}\nload.trace.unit = \"s\""), "at\n0\n9999999999\n"),
+        open(trace, "0,5\n1,5\n"),
+        open(trace, "at,at\n1,5\n"),
         open(trace, "at\n"),
         open(trace, "at\n1.5\n2.5\n2.25\n"),
-        open(trace, "at\n1.5\nsoon\n"),
+        open(trace, "at\n\n1.5\n\nsoon\n"),
         open(&format!("{trace}\nload.trace.column = \"when\""), "at\n1.5\n"),
         open(&format!("{trace}\nload.arrival = \"poisson\""), "at\n1.5\n"),
         open("load.series.file = \"s.csv\"", "rate\n0\n0\n"),
@@ -356,18 +364,24 @@ fn loads_that_cannot_be_are_refused_with_what_to_write_instead() {
     x.toml:5: load.overflow: closed load starts a conversation when another has ended; set load.rate (-q) for open load, or remove it
     x.toml:3: load.burst.size: bursts need a distance; set load.burst.every
     x.toml:3: load.stage[0].rate: its rate is 0 throughout, so that it never starts anything; give it a rate over 0 for some time
-    x.toml:3: load.stage[0].rate: its rate is 0 throughout, so that it never starts anything; give it a rate over 0 for some time
+    x.toml:3: load.stage[0].rate: it takes no time, so that it never starts anything; give a stage a ramp or a hold, such as hold = "10s"
     x.toml: load.stage[0].rate: missing: each stage goes to a rate, as rate = 20
     x.toml:6: load.ramp_down: 10s of ramps are longer than the duration of 9s, so that some conversations never start; shorten the ramps, or raise load.duration
     x.toml:5: load.ramp_down: a load that ends with its count can't know when to begin to end; set load.duration instead of load.invocations
-    x.toml:3: load.trace.file: read t.csv: it has no rows
-    x.toml:3: load.trace.file: read t.csv: row 3 lies before the row above it: a trace goes forward in time
-    x.toml:3: load.trace.file: read t.csv: row 2: "soon" is no instant of at least 0
-    x.toml:3: load.trace.file: read t.csv: it has no column "when"
+    x.toml:3: load.stage[0].rate: its rate is 0 throughout, so that it never starts anything; give it a rate over 0 for some time
+    x.toml:5: load.burstiness: expected a number from 0.01 to 1000000: 1 is poisson, and gaps vary by √(1/burstiness) of their mean, found 1e-8
+    x.toml:4: load.trace.scale: line 4 of t.csv, times 1e308, lies more than 146 years behind the first row; lower load.trace.scale, or check load.trace.unit
+    x.toml:3: load.trace.file: line 3 of t.csv lies more than 146 years behind the first row; lower load.trace.scale, or check load.trace.unit
+    x.toml:3: load.trace.file: read t.csv: line 1: expected a head that names the columns, found "0": put one above the rows
+    x.toml:3: load.trace.file: read t.csv: line 1: the column "at" stands twice: give each a name of its own
+    x.toml:3: load.trace.file: read t.csv: it has no rows: expected at least one, below the head of a CSV
+    x.toml:3: load.trace.file: read t.csv: line 4: expected an instant no earlier than that of the row above it, found "2.25": sort the rows by time
+    x.toml:3: load.trace.file: read t.csv: line 5: expected an instant in s from 0 to 18446744073, such as 12.5, found "soon": correct it, or name the column of the instants in load.trace.column
+    x.toml:3: load.trace.file: read t.csv: it has no column "when", only at: name one of them in load.trace.column
     x.toml:4: load.arrival: load.trace.file says each instant itself; remove it, or give a rate
     x.toml:3: load.series.file: its rate is 0 throughout, so that it never starts anything; give it a rate over 0 for some time
-    x.toml:3: load.series.file: read s.csv: row 2: "fast" is not a rate: write how many a second, such as 50 or 0.5, or with their time, such as 90/m
-    x.toml:3: load.series.file: read s.csv: it has no column "rate"
+    x.toml:3: load.series.file: read s.csv: line 3: "fast" is not a rate: write how many a second, such as 50 or 0.5, or with their time, such as 90/m
+    x.toml:3: load.series.file: read s.csv: it has no column "rate", only at, per_s: give that name to the column of the rates
     x.toml:3: load.plan: read p.jsonl: line 1: expected {"plimsoll_plan":1,…}, as plimsoll check --plan writes it
     x.toml:3: load.burst.every: without load.burst.size it says nothing; write that, too, or remove this
     x.toml:3: load.series.step: without load.series.file it says nothing; write that, too, or remove this
@@ -410,6 +424,84 @@ fn a_trace_counts_from_its_first_row_and_is_scaled() {
     let Model::Open { pacer, .. } = &profile.load.model else { panic!("it is open") };
     assert_eq!(pacer.starts().collect::<Vec<_>>(), [0, 250_000, 50_000_000]);
     assert_eq!((profile.load.invocations, profile.load.duration_ns), (None, None));
+}
+
+#[test]
+fn starts_that_are_drawn_are_counted_for_the_limit_of_one_run() {
+    let turns = "[[turn]]\nprompt = \"a\"\n".repeat(1_000);
+    let too_many = |seed: u64| {
+        let arrival = Arrival::Gamma { shape: 0.01 };
+        let pacer = Pacer::steady(Rate::per_s(9_990.0).expect("a rate"), arrival, Seed(seed)).expect("a law");
+        let text = format!(
+            "why = \"a test\"\nseed = {seed}\nload.duration = \"1s\"\nload.rate = 9990\nload.arrival = \"gamma\"\n\
+             load.burstiness = 0.01\n{turns}"
+        );
+        let refused = Profile::parse("x.toml", &text, Vec::new()).err().map(|problems| problems.to_string());
+        let drawn = pacer.starts().take_while(|at_ns| *at_ns < 1_000_000_000).count();
+        assert_eq!(refused.is_some(), drawn > 10_000, "{drawn}: {refused:?}");
+        refused
+    };
+    let refused: Vec<_> = (1..9).map(too_many).collect();
+    assert!(refused.contains(&None));
+    let first = refused.into_iter().flatten().next().expect("some have more than are expected");
+    insta::assert_snapshot!(first, @"x.toml:4: load.rate: about 11648000 starts are more than the 10000000 of one run; lower the rate, load.duration or load.invocations");
+}
+
+#[test]
+fn a_single_column_needs_no_head() {
+    let instants = |load: &str, file: &str| {
+        let text = format!("why = \"a test\"\nrequest.input.text = \"Hello\"\n{load}");
+        let profile = Profile::parse_with("x.toml", &text, Vec::new(), &mut |_| Ok(file.to_owned())).expect("valid");
+        let Model::Open { pacer, .. } = &profile.load.model else { panic!("it is open") };
+        pacer.starts().collect::<Vec<_>>()
+    };
+    let s = 1_000_000_000;
+    assert_eq!(instants("load.trace.file = \"t.csv\"", "0\n1\n2\n"), [0, s, 2 * s]);
+    assert_eq!(instants("load.trace.file = \"t.csv\"", "7\n"), [0]);
+    assert_eq!(instants("load.trace = { file = \"t.csv\", column = \"0\" }", "0\n1\n2\n"), [0, s]);
+    assert_eq!(instants("load.series.file = \"s.csv\"", "2\n0\n1\n"), [0, s / 2, 2 * s]);
+}
+
+#[test]
+fn a_feed_is_lines_of_json_by_its_ending_in_any_case() {
+    for path in ["f.jsonl", "f.JSONL", "f.NDJson"] {
+        let text = format!(
+            "why = \"a test\"\nload.invocations = 1\nrequest.input.text = \"{{{{q}}}}\"\nfeed.file = \"{path}\""
+        );
+        let read = &mut |_: &Path| Ok("{\"q\":7}\n".to_owned());
+        let profile = Profile::parse_with("x.toml", &text, Vec::new(), read).expect("valid");
+        assert_eq!(profile.feed.expect("it has one").rows[..], [["7".to_owned()]], "{path}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_with_what_to_do() {
+    use io::ErrorKind::{InvalidData, NotFound};
+    let told = |path: &str, kind: io::ErrorKind| {
+        let text = format!("why = \"a test\"\nrequest.input.text = \"Hello\"\nload.trace.file = {path:?}");
+        let refused = Profile::parse_with("x.toml", &text, Vec::new(), &mut |_| Err(kind.into()));
+        refused.expect_err("there is no such file").to_string()
+    };
+    let told = [told("t.csv", NotFound), told("/t.csv", NotFound), told("t.csv", InvalidData)];
+    insta::assert_snapshot!(told.join("\n"), @"
+    x.toml:3: load.trace.file: read t.csv: entity not found: paths count from the working directory
+    x.toml:3: load.trace.file: read /t.csv: entity not found
+    x.toml:3: load.trace.file: read t.csv: invalid data: save it as UTF-8
+    ");
+}
+
+#[test]
+fn braces_that_are_never_closed_name_no_column() {
+    let refused = |prompt: &str| {
+        let text =
+            format!("why = \"a test\"\nload.invocations = 1\nfeed.file = \"f.csv\"\nrequest.input.text = {prompt:?}");
+        let read = &mut |_: &Path| Ok("q,n\na,1\n".to_owned());
+        Profile::parse_with("x.toml", &text, Vec::new(), read).expect_err("it has a mistake").to_string()
+    };
+    insta::assert_snapshot!([refused("{{n}} and {{q"), refused("{{m}}")].join("\n"), @r#"
+    x.toml:4: request.input.text: with a feed, braces begin the name of a column, and these are never closed; close them, as in {{name}}
+    x.toml:4: request.input.text: the feed has no column "m", only q, n; name one of its columns between the braces
+    "#);
 }
 
 #[test]
@@ -460,12 +552,15 @@ fn a_matrix_spans_every_combination() {
         ),
     ]
     "#);
+    let many: Vec<_> = (0..2_000).map(|at| at.to_string()).collect();
     let told = [
         with("[matrix]\nllm_reasoning_effort = [\"most\"]"),
         with("[matrix]\nversion = []"),
         with("[[variant]]\nname = \"b\"\n[[variant]]\nname = \"a\"\n[[variant]]\nname = \"a\""),
         with("[matrix]\nthink_mode = [\"default\", \"harder\"]\nversion = [\"1\", \"2\", \"2\"]"),
         with("[matrix]\nllm_model_name = [\"a b\", \"a-b\"]"),
+        with("[matrix]\nllm_model_name = [\"a_b\", \"a\"]\nversion = [\"c\", \"b_c\"]"),
+        with(&format!("[matrix]\nllm_model_provider = {many:?}\nllm_model_name = {many:?}\nversion = {many:?}")),
         with(&format!(
             "[matrix]\nthink_mode = [\"default\"]\nversion = {:?}",
             Vec::from_iter((0..65).map(|at| at.to_string()))
@@ -554,15 +649,12 @@ fn objectives_of_a_scenario_are_about_its_own_invocations() {
     let told = [
         errors(&text(r#""ttfc{scenario=b} p95 < 3s""#)),
         errors(&text(r#""ttft p95 < 3s""#)),
-    let many: Vec<_> = (0..2_000).map(|at| at.to_string()).collect();
         errors(&text(r#""success > 99%", "success > 98%""#)),
         errors(&text("").replace("scenario=b", "scenario=c")),
     ];
     insta::assert_snapshot!(told.join("\n"), @r#"
     profiles/x.toml:7: scenario[0].objectives: "ttfc{scenario=b} p95 < 3s" is not an objective: in a scenario it is about that scenario; leave out the braces, or write it at the top; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
     profiles/x.toml:7: scenario[0].objectives: "ttft p95 < 3s" is not an objective: ttft is no metric; known are ttfc, finish, gap, ttfb, ttfe, connect, queue, tool.NAME, answer, closing, silence, event_silence, start_lag, client_lag, stamp_error; write it as ttfc p95 < 3s, gap p99 < 400ms, success > 99%, stall rate < 1% or goodput > 5/s, of one variant as ttfc{variant=NAME} p95 < 3s, over a window as ttfc p95 < 3s for 10s
-        with("[matrix]\nllm_model_name = [\"a_b\", \"a\"]\nversion = [\"c\", \"b_c\"]"),
-        with(&format!("[matrix]\nllm_model_provider = {many:?}\nllm_model_name = {many:?}\nversion = {many:?}")),
     profiles/x.toml:7: scenario[0].objectives: "success > 98%": "success{scenario=a} > 99%" has another limit for the same; keep one of them
     profiles/x.toml:3: objectives: "ttfc{scenario=c} p50 < 1s": the profile has no scenario "c"; known are a, b; name one of them, or leave out the braces
     "#);
