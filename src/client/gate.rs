@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::profile::Budget;
@@ -34,6 +35,10 @@ pub struct Gate {
     brake: bool,
     /// The next place in the rate.
     next_place_ns: AtomicU64,
+    /// The last place at which somebody went.
+    passed_ns: AtomicU64,
+    /// Places have become free.
+    reopened: Notify,
     held_until_ns: AtomicU64,
     /// Answers that asked for a pause.
     asked: AtomicU64,
@@ -52,6 +57,8 @@ impl Gate {
             rate: budget.rate,
             brake: budget.brake,
             next_place_ns: AtomicU64::new(0),
+            passed_ns: AtomicU64::new(0),
+            reopened: Notify::new(),
             held_until_ns: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             end_ns: AtomicU64::new(u64::MAX),
@@ -60,19 +67,11 @@ impl Gate {
         }
     }
 
-    /// When what is due at `due_ns` may be sent: by the rate, and behind what the target has asked for so far. Each call
-    /// takes a place.
+    /// When a start that is due at `due_ns` may be made: by the rate, and behind what the target has asked for so far. Each
+    /// call takes a place, unless that lies behind the end of the starts.
     #[must_use]
     pub fn place_ns(&self, due_ns: u64) -> u64 {
-        let due_ns = due_ns.max(self.held_until_ns());
-        if self.rate.is_none() {
-            return due_ns;
-        }
-        let apart_ns = self.apart_ns();
-        let take = |next_ns: u64| Some(next_ns.max(due_ns).saturating_add(apart_ns));
-        // The update never refuses, so this is the value before it.
-        let before = self.next_place_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        before.unwrap_or_else(|unchanged| unchanged).max(due_ns)
+        self.take_ns(due_ns, self.end_ns.load(Ordering::Relaxed))
     }
 
     /// A place that was taken, as it is now: one that a hold has come over is lost, and another one lies behind it. Those
@@ -82,19 +81,43 @@ impl Gate {
         if self.held_until_ns() > place_ns { self.place_ns(place_ns) } else { place_ns }
     }
 
-    /// How far two places lie apart, in nanoseconds; 0 without a rate.
-    #[must_use]
-    pub fn apart_ns(&self) -> u64 {
-        self.rate.map_or(0, |rate| rate.instant_ns(1))
+    /// Somebody goes, at the place that he took.
+    pub fn passed(&self, place_ns: u64) {
+        self.passed_ns.fetch_max(place_ns, Ordering::Relaxed);
     }
 
     /// Waits for a place of its own, for what is no start.
     pub async fn pass(&self, clock: Clock) {
-        let mut at_ns = self.place_ns(clock.now());
-        while at_ns > clock.now() {
-            clock.sleep_until(at_ns).await;
-            at_ns = self.still_ns(at_ns);
+        loop {
+            let reopened = self.reopened.notified();
+            let at_ns = self.take_ns(clock.now(), u64::MAX);
+            if at_ns > clock.now() {
+                tokio::select! {
+                    () = clock.sleep_until(at_ns) => {}
+                    () = reopened => continue,
+                }
+            }
+            if self.held_until_ns() <= at_ns {
+                return self.passed(at_ns);
+            }
         }
+    }
+
+    fn take_ns(&self, due_ns: u64, before_ns: u64) -> u64 {
+        let due_ns = due_ns.max(self.held_until_ns());
+        if self.rate.is_none() {
+            return due_ns;
+        }
+        let at_ns = |next_ns: u64| next_ns.max(due_ns);
+        let take = |next_ns| (at_ns(next_ns) < before_ns).then(|| at_ns(next_ns).saturating_add(self.apart_ns()));
+        let before = self.next_place_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        at_ns(before.unwrap_or_else(|unchanged| unchanged))
+    }
+
+    /// How far two places lie apart, in nanoseconds; 0 without a rate.
+    #[must_use]
+    pub fn apart_ns(&self) -> u64 {
+        self.rate.map_or(0, |rate| rate.instant_ns(1))
     }
 
     /// When whoever asks now would pass, in nanoseconds.
@@ -106,6 +129,14 @@ impl Gate {
     /// By the run's plan, or as it ends sooner, nothing starts from `end_ns` on, held up or not.
     pub fn starts_end_at(&self, end_ns: u64) {
         self.end_ns.fetch_min(end_ns, Ordering::Relaxed);
+    }
+
+    /// The starts have ended: places that were taken for more of them are free.
+    pub fn starts_have_ended(&self) {
+        self.starts_end_at(0);
+        let next_ns = self.passed_ns.load(Ordering::Relaxed).saturating_add(self.apart_ns());
+        self.next_place_ns.fetch_min(next_ns, Ordering::Relaxed);
+        self.reopened.notify_waiters();
     }
 
     /// Takes in what an answer asks for.
@@ -279,5 +310,25 @@ mod tests {
         let gate = Gate::new(&Budget::default());
         gate.hold(0, 600);
         assert_eq!((gate.held_until_ns(), gate.holds(1_000)), (0, Holds { asked: 1, count: 0, held_ns: 0 }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn starts_that_are_never_made_keep_no_places_from_what_comes_behind_them() {
+        let budget = Budget { rate: Some(Rate::parse("10").expect("a rate")), ..Budget::default() };
+        let (gate, clock) = (Gate::new(&budget), Clock::start());
+        gate.starts_end_at(450 * NS_PER_MS);
+        let ms: Vec<_> = (0..50).map(|_| gate.place_ns(0) / NS_PER_MS).collect();
+        assert_eq!((ms[..6].to_vec(), gate.next_ns() / NS_PER_MS), (vec![0, 100, 200, 300, 400, 500], 500));
+        gate.passed(100 * NS_PER_MS);
+        let end = async {
+            clock.sleep_until(150 * NS_PER_MS).await;
+            gate.starts_have_ended();
+        };
+        let stops = async {
+            gate.pass(clock).await;
+            gate.pass(clock).await;
+            clock.now() / NS_PER_MS
+        };
+        assert_eq!(tokio::join!(stops, end).0, 300, "the first one had the place at 500 ms");
     }
 }

@@ -121,7 +121,7 @@ impl Control {
         self.phase.send_if_modified(|now| {
             let first = now.0 == Phase::Running;
             if first {
-                self.gate.starts_end_at(0);
+                self.gate.starts_have_ended();
                 *now = (Phase::Draining, Some(spent));
             }
             first
@@ -145,7 +145,7 @@ impl Control {
         self.phase.send_if_modified(|now| {
             let further = phase > now.0;
             if further {
-                self.gate.starts_end_at(0);
+                self.gate.starts_have_ended();
             }
             now.0 = phase.max(now.0);
             further

@@ -195,6 +195,7 @@ impl Shared {
                 due.intended_ns = at_ns;
             }
         }
+        control.gate().passed(at_ns);
         control.spend().then_some(due)
     }
 
