@@ -4,20 +4,23 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Human, NS_PER_MS};
+use super::burst::Burst;
+pub use super::reason::Reason;
+use super::reason::{BUSY, Figure};
+use crate::units::NS_PER_MS;
 
 /// Client lag p99 up to which a run is trusted, in nanoseconds.
 const CLIENT_LAG_MAX_NS: u64 = 20 * NS_PER_MS;
 /// The least stamp error and start lag (p99) that spoil a run, in nanoseconds.
-const ERROR_FLOOR_NS: u64 = NS_PER_MS;
+pub const ERROR_FLOOR_NS: u64 = NS_PER_MS;
 /// The share of the plan's starts that a trusted run has made.
 const STARTS_MADE_MIN: f64 = 0.99;
 /// The share under which a run is invalid.
 const STARTS_MADE_INVALID: f64 = 0.90;
 /// So many times over a limit, a run is invalid.
 const INVALID_TIMES: u64 = 10;
-/// The share from which a core counts as busy.
-const BUSY: f64 = 0.8;
+/// The share of events in shared reads from which the 99th percentile of the stamp error is one of theirs.
+const SHARED_IS_P99: f64 = 0.01;
 /// A metric whose median is under so many times the stamp error is marked.
 const MARKED_UNDER_TIMES: u64 = 100;
 
@@ -73,6 +76,9 @@ pub struct SelfError {
     pub shared_reads: f64,
     /// Starts that were made of those whose instant came.
     pub starts_made: f64,
+    /// The most starts at once; absent where they were in time.
+    #[serde(default)]
+    pub burst: Option<Burst>,
     /// Starts that the in-flight limit kept from being made.
     pub missed_by_limit: u64,
     /// Starts that the client did not get to.
@@ -119,79 +125,17 @@ pub struct Certificate {
     pub measured: SelfError,
 }
 
-/// Why a run is not trusted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Reason {
-    /// A figure of the harness's own is over its limit; nanoseconds.
-    Over {
-        /// Which figure.
-        figure: Figure,
-        /// Its p99.
-        p99_ns: u64,
-        /// The limit.
-        limit_ns: u64,
-        /// The busiest worker's share of a core.
-        busiest_worker: Option<f64>,
-        /// Workers whose core was busy.
-        busy_workers: usize,
-        /// The machine's busy share.
-        machine_cpu: Option<f64>,
-    },
-    /// Starts of the plan were not made.
-    StartsMissed {
-        /// The share that was made.
-        made: f64,
-        /// How many met the in-flight limit.
-        by_limit: u64,
-        /// How many the client did not get to.
-        by_client: u64,
-    },
-    /// This machine had no port or descriptor left.
-    SocketsShort {
-        /// For so many starts.
-        count: u64,
-        /// The share of the plan's starts that were made.
-        made: f64,
-        /// Ports that were left when there were the most connections.
-        ports_left: Option<u64>,
-        /// Descriptors that were left then.
-        descriptors_left: Option<u64>,
-    },
-    /// The limit on open files held the load up.
-    FilesShort {
-        /// So many starts.
-        count: u64,
-        /// The share of the plan's starts that were made.
-        made: f64,
-        /// The conversations at a time that it allowed.
-        conversations: u64,
-    },
-    /// Workers died.
-    WorkersLost {
-        /// How many.
-        count: u32,
-    },
-    /// The ledger does not add up.
-    LedgerBroken,
-    /// The run measured nothing of itself.
-    NothingMeasured,
-    /// What it measured of itself is missing.
-    HistogramsMissing,
-}
-
-/// A figure of the harness's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Figure {
-    /// The error of an arrival stamp.
-    StampError,
-    /// Started − intended.
-    StartLag,
-    /// Handled − arrived.
-    ClientLag,
+impl SelfError {
+    /// What a figure is over for, where the plan or the target had it so: starts that came too thick, and the share of
+    /// events of whose read the kernel has stamped another one.
+    fn causes(&self, figure: Figure) -> (Option<Burst>, Option<f64>) {
+        let is_shared = self.arrival_clock == ArrivalClock::Kernel && self.shared_reads >= SHARED_IS_P99;
+        match figure {
+            Figure::StartLag => (self.burst.filter(|burst| burst.is_too_dense()), None),
+            Figure::StampError => (None, is_shared.then_some(self.shared_reads)),
+            Figure::ClientLag => (None, None),
+        }
+    }
 }
 
 impl Certificate {
@@ -212,8 +156,17 @@ impl Certificate {
             let Some(p99_ns) = p99_ns.filter(|p99| *p99 > limit_ns) else { continue };
             let invalid = p99_ns > limit_ns.saturating_mul(INVALID_TIMES);
             verdict = verdict.max(if invalid { Verdict::Invalid } else { Verdict::Degraded });
-            let machine_cpu = measured.machine_cpu;
-            reasons.push(Reason::Over { figure, p99_ns, limit_ns, busiest_worker, busy_workers, machine_cpu });
+            let (machine_cpu, (burst, shared_reads)) = (measured.machine_cpu, measured.causes(figure));
+            reasons.push(Reason::Over {
+                figure,
+                p99_ns,
+                limit_ns,
+                busiest_worker,
+                busy_workers,
+                machine_cpu,
+                burst,
+                shared_reads,
+            });
         }
         let missed = if measured.starts_made < STARTS_MADE_INVALID { Verdict::Invalid } else { Verdict::Degraded };
         if measured.missed_by_sockets > 0 {
@@ -281,82 +234,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl fmt::Display for Figure {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::StampError => "stamp error",
-            Self::StartLag => "start lag",
-            Self::ClientLag => "client lag",
-        })
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Over { figure, p99_ns, limit_ns, busiest_worker, busy_workers, machine_cpu } => {
-                write!(out, "{figure} p99 is {}, over {}", Human(*p99_ns), Human(*limit_ns))?;
-                match (busiest_worker, machine_cpu) {
-                    (Some(worker), _) if *worker > BUSY => write!(
-                        out,
-                        " ({} busy, up to {:.0} % of a core): lower the load (-c, -q) by {:.0} % or more, or add cores",
-                        if *busy_workers == 1 { "a worker was".into() } else { format!("{busy_workers} workers were") },
-                        worker * 100.0,
-                        (1.0 - BUSY / worker) * 100.0
-                    ),
-                    (Some(worker), Some(machine)) if *machine > BUSY => write!(
-                        out,
-                        ": the machine was busy {:.0} %, of which no worker used more than {:.0} % of a core: end what else runs there (an embedded mock does, too), or lower the load",
-                        machine * 100.0,
-                        worker * 100.0
-                    ),
-                    _ => write!(out, ": something held the workers up for a moment: run it again, longer"),
-                }
-            }
-            Self::StartsMissed { made, by_limit, by_client } => {
-                write!(out, "only {:.1} % of the plan's starts were made", made * 100.0)?;
-                if *by_limit > 0 {
-                    write!(out, "; {by_limit} met the in-flight limit: raise it, or lower the rate")?;
-                }
-                if *by_client > 0 {
-                    write!(out, "; {by_client} the client did not get to: lower the rate, or add cores")?;
-                }
-                Ok(())
-            }
-            Self::SocketsShort { count, made, ports_left, descriptors_left } => {
-                let left = |left: &Option<u64>| {
-                    left.map_or_else(|| "an unknown number of".to_owned(), |left| left.to_string())
-                };
-                write!(
-                    out,
-                    "{count} starts found no port or descriptor left on this machine ({:.1} % of the plan's were made; at the peak {} ports and {} descriptors were left): lower -c, let connections serve more than one invocation (target.connection), add addresses of this machine with --source, or raise net.ipv4.ip_local_port_range and ulimit -n",
-                    made * 100.0,
-                    left(ports_left),
-                    left(descriptors_left)
-                )
-            }
-            Self::FilesShort { count, made, conversations } => write!(
-                out,
-                "only {:.1} % of the plan's starts were made; {count} found no place, as the limit on open files allows {conversations} conversations at a time: raise it (ulimit -n, up to ulimit -Hn), or lower the rate",
-                made * 100.0
-            ),
-            Self::WorkersLost { count } => {
-                write!(out, "{count} of the harness's workers died: the load was not what was asked for")
-            }
-            Self::LedgerBroken => write!(
-                out,
-                "the rows do not add up to what the workers counted: files of the bundle are cut short, or plimsoll is wrong; in the latter case please report it"
-            ),
-            Self::NothingMeasured => {
-                write!(out, "no start was measured, so nothing is known of the harness's own error")
-            }
-            Self::HistogramsMissing => {
-                write!(out, "histograms.hlog is missing, and with it what is known of the harness's own error")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,6 +246,7 @@ mod tests {
             client_lag_ns_p99: Some(200_000),
             shared_reads: 0.0,
             starts_made: 1.0,
+            burst: None,
             missed_by_limit: 0,
             missed_by_client: 0,
             missed_by_sockets: 0,
@@ -438,6 +316,31 @@ mod tests {
     }
 
     #[test]
+    fn a_cause_is_named_only_for_the_figure_that_it_explains() {
+        let over = SelfError {
+            arrival_clock: ArrivalClock::Kernel,
+            stamp_error_ns_p99: Some(9 * NS_PER_MS),
+            start_lag_ns_p99: Some(9 * NS_PER_MS),
+            client_lag_ns_p99: Some(90 * NS_PER_MS),
+            shared_reads: 0.01,
+            burst: Some(Burst { due: 30, made: 10 }),
+            ..good()
+        };
+        let causes = |measured: SelfError| {
+            let cause = |reason| match reason {
+                Reason::Over { burst, shared_reads, .. } => (burst.is_some(), shared_reads.is_some()),
+                other => panic!("{other:?}"),
+            };
+            Certificate::judge(measured).reasons.into_iter().map(cause).collect::<Vec<_>>()
+        };
+        assert_eq!(causes(over.clone()), [(false, true), (true, false), (false, false)]);
+        let fewer = SelfError { shared_reads: 0.009, burst: Some(Burst { due: 20, made: 10 }), ..over.clone() };
+        assert_eq!(causes(fewer), [(false, false); 3]);
+        // Stamps of user space are late by the client's lag, whichever event of a read it is.
+        assert_eq!(causes(SelfError { arrival_clock: ArrivalClock::User, ..over })[0], (false, false));
+    }
+
+    #[test]
     fn reasons_name_the_remedy() {
         let measured = SelfError {
             start_lag_ns_p99: Some(40 * NS_PER_MS),
@@ -455,7 +358,23 @@ mod tests {
             machine_cpu: Some(machine_cpu),
             ..good()
         };
-        let all = [measured, late(vec![0.98, 0.5, 0.81], 0.9), late(vec![0.31], 0.81), late(vec![0.31], 0.5)];
+        let together = SelfError {
+            arrival_clock: ArrivalClock::Kernel,
+            stamp_error_ns_p99: Some(9 * NS_PER_MS),
+            shared_reads: 0.42,
+            worker_cpu: vec![0.02],
+            ..good()
+        };
+        let at_once =
+            SelfError { start_lag_ns_p99: Some(30 * NS_PER_MS), burst: Some(Burst { due: 1_000, made: 34 }), ..good() };
+        let all = [
+            measured,
+            late(vec![0.98, 0.5, 0.81], 0.9),
+            late(vec![0.31], 0.81),
+            late(vec![0.31], 0.5),
+            together,
+            at_once,
+        ];
         let reasons = all.into_iter().flat_map(|measured| Certificate::judge(measured).reasons);
         let told: Vec<_> = reasons.map(|reason| reason.to_string()).collect();
         insta::assert_snapshot!(told.join("\n"), @"
@@ -466,6 +385,8 @@ mod tests {
         client lag p99 is 25.0ms, over 20.0ms (2 workers were busy, up to 98 % of a core): lower the load (-c, -q) by 18 % or more, or add cores
         client lag p99 is 25.0ms, over 20.0ms: the machine was busy 81 %, of which no worker used more than 31 % of a core: end what else runs there (an embedded mock does, too), or lower the load
         client lag p99 is 25.0ms, over 20.0ms: something held the workers up for a moment: run it again, longer
+        stamp error p99 is 9.00ms, over 2.50ms: 42.0 % of events came in one read with a later one, and only the last of a read is stamped: take their times as upper bounds, or have the target write each event by itself
+        start lag p99 is 30.0ms, over 2.50ms: up to 1000 starts were due within a millisecond, and never more than 34 made in one: lower the rate or its bursts (-q), or let a closed load begin more slowly (load.ramp)
         ");
     }
 }

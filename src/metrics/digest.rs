@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::thread;
 
+use super::burst::Burst;
 use super::columns::Columns;
 use super::conversations::{Conversation, Conversations};
 use super::marginal::Marginal;
@@ -150,6 +151,19 @@ impl Digest {
                 weighted_quantile(&all.counts().collect::<Vec<_>>(), p)
             }
         }
+    }
+
+    /// The most starts that were due at once, and that were made.
+    #[must_use]
+    pub fn burst(&self) -> Burst {
+        let lag = self.columns.place(Series::of(Metric::StartLag)).expect("it is one of the series");
+        let rows = self.rows.of(Whose::All);
+        let due_ns = rows.iter().map(|row| self.rows.intended_ns(*row));
+        let made_ns = rows.iter().filter_map(|row| match self.columns.get(lag, *row as usize) {
+            Some(Observation::Seen(lag_ns)) => Some(self.rows.intended_ns(*row).saturating_add(lag_ns)),
+            _ => None,
+        });
+        Burst::of(due_ns.collect(), made_ns.collect())
     }
 
     /// The summary of all that was taken; `span_ns` is how long it took.

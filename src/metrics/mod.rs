@@ -4,6 +4,7 @@
 
 pub mod breakdown;
 pub mod buffering;
+pub mod burst;
 pub mod certificate;
 pub mod check;
 mod column;
@@ -21,6 +22,7 @@ mod packed;
 mod part_samples;
 pub mod parts;
 mod pulse;
+pub mod reason;
 pub mod record;
 pub mod recorder;
 pub mod repeats;
@@ -33,6 +35,7 @@ pub mod warning;
 mod watch;
 
 pub use buffering::Buffered;
+pub use burst::Burst;
 pub use certificate::{Certificate, Verdict};
 pub use check::Checks;
 pub use ledger::Ledger;

@@ -116,6 +116,7 @@ fn certificate() -> Certificate {
         client_lag_ns_p99: Some(310_000),
         shared_reads: 0.0712,
         starts_made: 1.0,
+        burst: None,
         missed_by_limit: 0,
         missed_by_client: 0,
         missed_by_sockets: 0,

@@ -14,11 +14,11 @@ use super::files::Files;
 use super::intervals::{self, Interval};
 use super::run::Run;
 use super::{Status, hlog, invocations, run, table};
-use crate::metrics::certificate::{ArrivalClock, SelfError};
+use crate::metrics::certificate::{self, ArrivalClock, SelfError};
 use crate::metrics::digest::{Digest, Key};
 use crate::metrics::objective::{NotAnObjective, Recorded};
 use crate::metrics::server::Observed;
-use crate::metrics::{Certificate, Metric, Outcome, Series, Summary, Warning};
+use crate::metrics::{Burst, Certificate, Metric, Outcome, Series, Summary, Warning};
 use crate::stats::Histogram;
 use crate::units::NS_PER_S;
 
@@ -232,6 +232,7 @@ struct OwnFigures {
     stamp_error_ns_p99: Option<u64>,
     start_lag_ns_p99: Option<u64>,
     client_lag_ns_p99: Option<u64>,
+    burst: Option<Burst>,
     smaller_median_ns: Option<u64>,
 }
 
@@ -239,9 +240,12 @@ impl OwnFigures {
     fn of(digest: &Digest) -> Self {
         let p99 = |metric: Metric| digest.plain_quantile_ns(Series::of(metric), 0.99);
         let median = |metric: Metric| digest.plain_quantile_ns(Series::from_intended(metric), 0.5);
+        let start_lag_ns_p99 = p99(Metric::StartLag);
+        let is_late = start_lag_ns_p99 > Some(certificate::ERROR_FLOOR_NS);
         Self {
             stamp_error_ns_p99: p99(Metric::StampError),
-            start_lag_ns_p99: p99(Metric::StartLag),
+            start_lag_ns_p99,
+            burst: is_late.then(|| digest.burst()),
             client_lag_ns_p99: p99(Metric::ClientLag),
             smaller_median_ns: [Metric::Ttfc, Metric::Finish].into_iter().filter_map(median).min(),
         }
@@ -272,6 +276,7 @@ fn self_error(summary: &Summary, own: &OwnFigures, run: &Run, ledger_holds: bool
         descriptors_left: sockets.descriptors_left,
         in_flight_by_files: sockets.in_flight_by_files,
         smaller_median_ns: own.smaller_median_ns,
+        burst: own.burst,
         worker_cpu: harness.map_or_else(Vec::new, |harness| harness.worker_cpu.clone()),
         machine_cpu: harness.and_then(|harness| harness.machine_cpu),
         steal: harness.and_then(|harness| harness.steal),
