@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may fail by panic, and prints")]
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -198,7 +199,7 @@ fn write(parent: &Path, invocations: u64) -> (std::path::PathBuf, Run) {
         }
         (events, body_bytes, started) = (events + row.events, body_bytes + row.body_bytes, started + row.started);
         let parts = recorder.take();
-        let row = row.with_quantiles(|series| parts.all(series).counts().collect());
+        let row = row.with_quantiles(|series| Cow::Owned(parts.all(series)));
         bundle.write_second(&row, &parts).unwrap();
     }
     for (group, gaps) in recorder.into_gap_groups() {

@@ -1,5 +1,6 @@
 //! The seconds of a run: what the workers report of each, put together once all have.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::machine::{self, CpuTicks};
@@ -108,7 +109,7 @@ fn interval(second: u64, before: Progress, after: Progress, parts: &Parts) -> In
         body_bytes: after.body_bytes - before.body_bytes,
         ..Interval::default()
     };
-    row.with_quantiles(|series| parts.all(series).counts().collect())
+    row.with_quantiles(|series| Cow::Owned(parts.all(series)))
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ use super::summary::{Failure, Group, MetricRows, MetricSummary, QUANTILES, Quant
 use super::tally::Tally;
 use super::tools::ToolSamples;
 use crate::stats::jackknife::{self, Counts};
-use crate::stats::rank::weighted_quantile;
 use crate::stats::{self, Groups, Histogram, Incidence, Observation, proportion};
 
 /// Ways to fail that are told apart; what comes after that many is counted as one.
@@ -136,7 +135,7 @@ impl Digest {
 
     /// One more histogram of a second, for objectives over windows.
     pub fn take_second(&mut self, second: u64, of: Recorded<'_>, part: &Histogram) {
-        self.windows.gather(second, of, || part.counts());
+        self.windows.gather(second, of, || part.counts_within());
     }
 
     /// The plain quantile `p` of a series over all invocations, in nanoseconds: never refused, and without an interval.
@@ -146,10 +145,7 @@ impl Digest {
     pub fn plain_quantile_ns(&self, series: Series, p: f64) -> Option<u64> {
         match self.columns.place(series) {
             Some(at) => Incidence::of(self.observations(at, self.rows.of(Whose::All).iter())).quantile_ns(p),
-            None => {
-                let all = self.many(series.metric, Whose::All, false);
-                weighted_quantile(&all.counts().collect::<Vec<_>>(), p)
-            }
+            None => self.many(series.metric, Whose::All, false).quantile_ns(p),
         }
     }
 
@@ -270,6 +266,8 @@ impl Digest {
         Group {
             variant: if let Whose::Variant(at) = whose { Some(variants.names[at].to_string()) } else { None },
             scenario: if let Whose::Scenario(at) = whose { Some(scenarios.names[at].to_string()) } else { None },
+            events_per_read: tally.totals.per_read(tally.totals.events),
+            bytes_per_read: tally.totals.per_read(tally.totals.body_bytes),
             rates: tally.rates(span_ns),
             success: self.share(rows, Packed::is_judged, Packed::is_completed),
             stalled: self.share(rows, Packed::was_started, |row| row.stalled),
@@ -320,17 +318,16 @@ impl Digest {
         if all.count() == 0 {
             return Row::default();
         }
-        let counts: Vec<_> = all.counts().collect();
         let groups = Groups::new(self.groups(metric, whose, completed_only));
+        let exact = all.exact();
         let each = |p: f64| {
             if groups.is_empty() {
                 // The groups come with the end of a run; one that was killed has the number and no interval.
-                let value_ns = weighted_quantile(&counts, p);
+                let value_ns = all.quantile_ns(p);
                 return Quantile { p, value_ns, low_ns: None, high_ns: None, refused: None };
             }
-            Quantile::of(p, &groups.quantile(p), 0.0)
+            Quantile::of(p, &groups.quantile(p), 0.0).within(exact)
         };
-        let exact = all.exact();
         Row {
             count: exact.count(),
             min_ns: exact.min_ns(),

@@ -10,7 +10,7 @@ use super::objective::Judged;
 use super::parts::PartTimes;
 use super::server::ServerView;
 use super::tools::ToolSummary;
-use crate::stats::{Estimate, Observation, Sample};
+use crate::stats::{Estimate, Exact, Observation, Sample};
 
 /// The quantiles that are reported.
 pub const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
@@ -65,6 +65,12 @@ pub struct Group {
     pub ledger: Ledger,
     /// What was counted, summed up.
     pub totals: Totals,
+    /// Complete events a read that brought body bytes; absent where there was none.
+    #[serde(default)]
+    pub events_per_read: Option<f64>,
+    /// Body bytes a read, likewise.
+    #[serde(default)]
+    pub bytes_per_read: Option<f64>,
     /// How much a second.
     pub rates: Rates,
     /// Completed among those that were given the time to complete (METRICS.md, `success`).
@@ -263,6 +269,11 @@ pub struct Failure {
 }
 
 impl Totals {
+    /// So many a read that brought body bytes; absent where there was none.
+    pub(super) fn per_read(&self, count: u64) -> Option<f64> {
+        (self.reads > 0).then(|| count as f64 / self.reads as f64)
+    }
+
     /// Both together.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
@@ -356,6 +367,13 @@ impl Row {
 }
 
 impl Quantile {
+    /// The same with no value beyond what there was: those of a histogram are its buckets' ends.
+    pub(super) fn within(self, exact: Exact) -> Self {
+        let [value_ns, low_ns, high_ns] =
+            [self.value_ns, self.low_ns, self.high_ns].map(|ns| ns.map(|ns| exact.nearest(ns)));
+        Self { value_ns, low_ns, high_ns, ..self }
+    }
+
     /// A quantile as the statistics have it; `failed_share` of all will never get there.
     pub(super) fn of(p: f64, estimate: &Estimate, failed_share: f64) -> Self {
         let (low_ns, high_ns) = estimate.interval.map_or((None, None), |interval| (interval.low, interval.high));

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::figures::time;
 use super::table::Table;
 use crate::calibrate::{Measured, Spread, Study, Transport};
 use crate::metrics::certificate::ArrivalClock;
@@ -159,7 +160,7 @@ fn itself(study: &Study, transport: Transport) -> Table {
             } else {
                 format!("{} (worst {})", trust.verdict, trust.worst)
             },
-            Human(trust.stamp_error_ns_p99).to_string(),
+            time(Some(trust.stamp_error_ns_p99)),
             Human(trust.client_lag_ns_p99).to_string(),
             Human(trust.start_lag_ns_p99).to_string(),
             format!("{}{late}", Human(trust.mock_late_ns_p99)),

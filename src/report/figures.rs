@@ -3,6 +3,7 @@
 use crate::metrics::server::ClockOffset;
 use crate::metrics::summary::{Group, Quantile, Refused, Row, Share};
 use crate::metrics::{Metric, Origin, Series};
+use crate::stats::histogram::LOWEST_BUCKET_NS;
 use crate::units::{Human, HumanBytes, two_decimals};
 
 /// A series as people call it.
@@ -67,7 +68,7 @@ pub(super) fn group_title(variant: Option<&str>, scenario: Option<&str>) -> Stri
 pub(super) fn quantile(quantile: Option<&Quantile>) -> String {
     let Some(quantile) = quantile else { return "–".to_owned() };
     match (quantile.value_ns, quantile.refused) {
-        (Some(ns), _) => Human(ns).to_string(),
+        (Some(ns), _) => known(ns),
         (None, Some(Refused::TooFew { needed, .. })) => format!("n<{needed}"),
         (None, Some(Refused::CutOff)) => "cut off".to_owned(),
         (None, _) => "never".to_owned(),
@@ -80,7 +81,7 @@ pub(super) fn interval(quantile: Option<&Quantile>) -> String {
     match (quantile.low_ns, quantile.high_ns) {
         (None, None) => String::new(),
         (low, high) => {
-            let end = |ns: Option<u64>| ns.map_or_else(|| "none".to_owned(), |ns| Human(ns).to_string());
+            let end = |ns: Option<u64>| ns.map_or_else(|| "none".to_owned(), known);
             format!("{}–{}", end(low), end(high))
         }
     }
@@ -101,7 +102,12 @@ pub(super) const MARKS: [(&str, &str); 3] = [
 
 /// A time that may be absent.
 pub(super) fn time(ns: Option<u64>) -> String {
-    ns.map_or_else(|| "–".to_owned(), |ns| Human(ns).to_string())
+    ns.map_or_else(|| "–".to_owned(), known)
+}
+
+/// A time, as far as it is known: of the end of a histogram's lowest bucket, that it lies in there.
+fn known(ns: u64) -> String {
+    if ns + 1 == LOWEST_BUCKET_NS { format!("<{}", Human(LOWEST_BUCKET_NS)) } else { Human(ns).to_string() }
 }
 
 /// A time on the scale of a plot, in nanoseconds.
@@ -168,6 +174,19 @@ pub(super) fn rate_of_bytes(per_s: f64) -> String {
     format!("{}/s", HumanBytes(per_s.round() as u64))
 }
 
+/// What a read brings, with its definition.
+pub(super) const PER_READ: [(&str, &str); 2] = [
+    ("events_per_read", "complete events / reads that brought bytes of a body; over 1, events shared their reads"),
+    ("bytes_per_read", "body bytes / the same reads"),
+];
+
+/// What a read brought on average; absent where nothing was read.
+#[expect(clippy::cast_possible_truncation, reason = "a read brings no 16 EiB")]
+pub(super) fn per_read(group: &Group) -> Option<String> {
+    let (events, bytes) = group.events_per_read.zip(group.bytes_per_read)?;
+    Some(format!("{} events and {} a read", number(events), HumanBytes(bytes.round() as u64)))
+}
+
 /// Text of the target's or the user's that a terminal shows as it stands, in one line.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -187,6 +206,8 @@ mod tests {
             refused: None,
         };
         assert_eq!((quantile(Some(&one)).as_str(), interval(Some(&one)).as_str()), ("1.23s", "1.20s–none"));
+        (one.value_ns, one.low_ns, one.high_ns) = (Some(511), Some(21), Some(511));
+        assert_eq!(bounded(Some(&one)), "<512ns (21ns–<512ns)", "below what a histogram resolves");
         one.value_ns = None;
         one.refused = Some(Refused::TooFew { effective: 480, needed: 662 });
         assert_eq!((quantile(Some(&one)).as_str(), interval(Some(&one)).as_str()), ("n<662", ""));

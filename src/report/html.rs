@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    CONVERSATION, MARKS, Pick, axis_time, bounded, group_title, number, samples, share, share_interval, time, title,
+    CONVERSATION, MARKS, PER_READ, Pick, axis_time, bounded, group_title, number, per_read, samples, share,
+    share_interval, time, title,
 };
 use super::page;
 use super::plot::{self, Curve};
@@ -129,6 +130,9 @@ fn write_group(group: &Group, out: &mut impl Write) -> io::Result<()> {
     if let Some(success) = group.success {
         writeln!(out, "<p>Success {}.</p>", share_interval(success))?;
     }
+    if let Some(per_read) = per_read(group) {
+        writeln!(out, "<p>{per_read} on average.</p>")?;
+    }
     writeln!(out, "<h3>Every planned start</h3>")?;
     rows(group, Pick::All, out)?;
     writeln!(out, "<h3>Completed invocations only</h3>")?;
@@ -182,7 +186,8 @@ fn definitions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
          two-sided at 95 %.</p>"
     )?;
     let each = Metric::ALL.into_iter().map(|metric| vec![metric.name().to_owned(), metric.definition().to_owned()]);
+    let per_read = PER_READ.map(|(name, definition)| vec![name.to_owned(), definition.to_owned()]);
     let wholes = summary.overall().conversations.iter();
     let wholes = wholes.map(|_| vec![CONVERSATION.to_owned(), conversations::DEFINITION.to_owned()]);
-    table(&["metric", "definition"], each.chain(wholes), out)
+    table(&["metric", "definition"], each.chain(per_read).chain(wholes), out)
 }

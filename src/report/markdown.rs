@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    CONVERSATION, MARKS, Pick, bounded, clock_offset, group_title, number, rate_of_bytes, samples, share,
-    share_interval, time,
+    CONVERSATION, MARKS, PER_READ, Pick, bounded, clock_offset, group_title, number, per_read, rate_of_bytes, samples,
+    share, share_interval, time,
 };
 use super::parts;
 use super::table::{Table, escape_markdown};
@@ -167,6 +167,9 @@ fn observations(group: &Group, out: &mut impl Write) -> io::Result<()> {
         table.row([name.to_owned(), count.to_string()]);
     }
     table.write_markdown(out)?;
+    if let Some(per_read) = per_read(group) {
+        writeln!(out, "\n{per_read} on average.")?;
+    }
     writeln!(out)
 }
 
@@ -277,6 +280,9 @@ fn definitions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new(["metric", "definition"]);
     for metric in Metric::ALL {
         table.row([metric.name().to_owned(), metric.definition().to_owned()]);
+    }
+    for (name, definition) in PER_READ {
+        table.row([name.to_owned(), definition.to_owned()]);
     }
     if summary.overall().conversations.is_some() {
         table.row([CONVERSATION.to_owned(), conversations::DEFINITION.to_owned()]);

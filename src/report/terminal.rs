@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::figures::{
-    CONVERSATION, interval, number, printable, quantile, rate_of_bytes, share, share_interval, time, title,
+    CONVERSATION, interval, number, per_read, printable, quantile, rate_of_bytes, share, share_interval, time, title,
 };
 use super::parts;
 use super::table::Table;
@@ -48,7 +48,7 @@ pub fn write(
         writeln!(out, "{:<9} {}: {}", judged.answer.to_string(), printable(&judged.objective), judged.found)?;
     }
     streams(summary, out)?;
-    trust(certificate, out)?;
+    trust(certificate, group, out)?;
     for warning in &run.warnings {
         writeln!(out, "warning   {}", printable(&warning.to_string()))?;
     }
@@ -205,20 +205,21 @@ fn noted(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Can it be trusted?
-fn trust(certificate: &Certificate, out: &mut impl Write) -> io::Result<()> {
+fn trust(certificate: &Certificate, group: &Group, out: &mut impl Write) -> io::Result<()> {
     let measured = &certificate.measured;
     let busiest = measured.worker_cpu.iter().copied().reduce(f64::max);
     let cpu =
         |share: Option<f64>| share.map_or_else(|| "unknown".to_owned(), |share| format!("{:.0} %", share * 100.0));
     writeln!(
         out,
-        "trust     {}: stamp error p99 {}, start lag p99 {} (limit {}); client lag p99 {}; shared reads {}; busiest worker {}, machine {}",
+        "trust     {}: stamp error p99 {}, start lag p99 {} (limit {}); client lag p99 {}; shared reads {}{}; busiest worker {}, machine {}",
         certificate.verdict,
         time(measured.stamp_error_ns_p99),
         time(measured.start_lag_ns_p99),
         Human(certificate.limit_ns),
         time(measured.client_lag_ns_p99),
         share(measured.shared_reads),
+        per_read(group).map_or_else(String::new, |per_read| format!(" ({per_read})")),
         cpu(busiest),
         cpu(measured.machine_cpu),
     )

@@ -51,6 +51,7 @@ fn summary() -> Summary {
             record.counts.chunks = 36;
             record.counts.events = 40;
             record.counts.text_bytes = 500;
+            (record.counts.reads, record.counts.body_bytes) = (32, 7_000);
             take_apart(&mut record, index, first_ns);
             (0..35).for_each(|gap| gaps.record((15 + (index + gap) % 11) * NS_PER_MS));
             gaps.record_n(record.counts.stalled_ns, record.counts.stalls);

@@ -1,5 +1,6 @@
 //! `intervals.csv`: a row for each second of a run. The last one is as long as the run still was.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use csv::{StringRecord, WriterBuilder};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::bundle::INTERVALS;
 use super::table::{self, Error, Rows};
 use crate::metrics::{Metric, Series};
-use crate::stats::rank::weighted_quantile;
+use crate::stats::Histogram;
 use crate::units::NS_PER_S;
 
 /// One second of a run. Counts are of that second, but for `in_flight`, which is at its end; quantiles are those of
@@ -79,13 +80,12 @@ impl Interval {
         (self.length_ns > 0).then(|| count as f64 * NS_PER_S as f64 / self.length_ns as f64)
     }
 
-    /// With the quantiles of what was recorded in this second: `counts` gives all of a series, as (value in
-    /// nanoseconds, count) in order of value.
+    /// With the quantiles of what was recorded in this second: `all` gives all of a series.
     #[must_use]
-    pub fn with_quantiles(self, counts: impl Fn(Series) -> Vec<(u64, u64)>) -> Self {
+    pub fn with_quantiles<'h>(self, all: impl Fn(Series) -> Cow<'h, Histogram>) -> Self {
         let quantiles = |series: Series| {
-            let counts = counts(series);
-            [0.5, 0.95, 0.99].map(|p| weighted_quantile(&counts, p))
+            let all = all(series);
+            [0.5, 0.95, 0.99].map(|p| all.quantile_ns(p))
         };
         let [ttfc_p50, ttfc_p95, ttfc_p99] = quantiles(Series::from_intended(Metric::Ttfc));
         let [finish_p50, finish_p95, finish_p99] = quantiles(Series::from_intended(Metric::Finish));

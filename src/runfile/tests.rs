@@ -1,6 +1,7 @@
 //! Made-up bundles: whether they agree with themselves, what is said when they were tampered with, and that parts
 //! joined are the whole.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub(super) fn ended(plan_index: u64, dice: u64) -> Ended {
     record.counts.chunks = gaps_ns.len() as u64 + 1;
     record.counts.events = record.counts.chunks + 2;
     record.counts.body_bytes = 100 * record.counts.events;
+    record.counts.reads = record.counts.events;
     record.longest.gap_ns = gaps_ns.iter().copied().max();
     record.longest.client_lag_ns = Some(2_000 + record.counts.events - 1);
     Ended { record, gaps_ns }
@@ -158,7 +160,7 @@ fn write_with(parent: &Path, mut run: Run, all: &[Ended], encoding: Option<Encod
             row.body_bytes += record.counts.body_bytes;
         }
         let parts: Parts = recorder.take();
-        let row = row.with_quantiles(|series| parts.all(series).counts().collect());
+        let row = row.with_quantiles(|series| Cow::Owned(parts.all(series)));
         bundle.write_second(&row, &parts).expect("written");
     }
     if let Some(encoding) = encoding {
@@ -258,6 +260,25 @@ fn a_bundle_as_it_was_written_agrees_with_itself() {
     assert!(summary.overall().ledger.of(Outcome::Completed) > 200 && summary.warmup_rows > 0, "{summary:?}");
 }
 
+#[test]
+fn no_quantile_of_many_samples_lies_beyond_the_smallest_and_the_largest_of_them() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = write(parent.path(), manifest("made_up", 0), &some());
+    let run = readback::read_run(&folder).expect("a run");
+    let groups = &run.summary.as_ref().expect("it has ended").groups;
+    let many = groups.iter().flat_map(|group| &group.metrics).filter(|metric| metric.series.metric.is_many());
+    let rows: Vec<_> = many.flat_map(|metric| [&metric.all, &metric.completed]).filter(|row| row.count > 0).collect();
+    for row in &rows {
+        let told = row.quantiles.iter().flat_map(|quantile| [quantile.value_ns, quantile.low_ns, quantile.high_ns]);
+        assert!(told.flatten().all(|ns| (row.min_ns..=row.max_ns).contains(&Some(ns))), "{row:?}");
+    }
+    assert!(rows.iter().any(|row| row.quantiles.iter().any(|quantile| quantile.high_ns.is_some())), "{rows:?}");
+    let certificate = run.certificate.as_ref().expect("it was judged");
+    assert_eq!(certificate.measured.stamp_error_ns_p99, Some(3_000));
+    let seconds = readback::seconds(&folder).expect("whole");
+    assert!(seconds.iter().all(|second| second.client_lag_ns_p99.is_none_or(|ns| ns <= 2_006)), "{seconds:?}");
+}
+
 /// The same invocations, dealt to two scenarios.
 fn mixed(index: u64) -> Ended {
     let mut one = ended(index, index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40);
@@ -303,6 +324,8 @@ fn a_changed_summary_is_found() {
         let row = &mut run["summary"]["groups"][0]["metrics"][0]["all"];
         row["max_ns"] = json!(1);
         row["quantiles"][0]["value_ns"] = json!(row["quantiles"][0]["value_ns"].as_u64().expect("a number") + 1);
+        run["summary"]["groups"][0]["events_per_read"] = json!(2.0);
+        run["summary"]["groups"][0]["bytes_per_read"] = json!(99.0);
         run["certificate"]["verdict"] = json!("INVALID");
         run["harness"]["events"] = json!(1);
         run.to_string()
@@ -310,10 +333,11 @@ fn a_changed_summary_is_found() {
     insta::assert_snapshot!(first(&told), @"
     certificate.measured.ledger_holds: true against false
     certificate.reasons.length: 0 against 1
+    summary.groups[0].bytes_per_read: 99.0 against 100.0
+    summary.groups[0].events_per_read: 2.0 against 1.0
     summary.groups[0].metrics[0].all.max_ns: 1 against 247000000
     summary.groups[0].metrics[0].all.quantiles[0].value_ns: 152000001 against 152000000
-    warnings.length: 1 against 2
-    5 differences
+    7 differences
     ");
 }
 

@@ -66,6 +66,12 @@ impl Exact {
         (self.count > 0).then_some(self.max_ns)
     }
 
+    /// The nearest time to this one that does not lie beyond them: a bucket's end may.
+    #[must_use]
+    pub fn nearest(&self, ns: u64) -> u64 {
+        if self.count == 0 { ns } else { ns.clamp(self.min_ns, self.max_ns) }
+    }
+
     /// Their mean, rounded down to a nanosecond; absent when there are none.
     #[must_use]
     pub fn mean_ns(&self) -> Option<u64> {

@@ -17,6 +17,9 @@ pub const HIGHEST_NS: u64 = 24 * 3_600 * 1_000_000_000;
 /// Significant decimal digits that a bucket keeps.
 pub const DIGITS: u8 = 3;
 
+/// As wide is the lowest bucket, in nanoseconds: of a time in it nothing more is known than that.
+pub const LOWEST_BUCKET_NS: u64 = 1 << LOWEST_NS.ilog2();
+
 /// So many values are kept as they are before they get buckets.
 const FEW: usize = 512;
 
@@ -153,8 +156,8 @@ impl Histogram {
         self.exact
     }
 
-    /// Quantile `p` in nanoseconds, as the upper end of its bucket (as HdrHistogram's own tools say it); `None` when
-    /// nothing was recorded, or when it lies over 24 h.
+    /// Quantile `p` in nanoseconds, as the upper end of its bucket (as HdrHistogram's own tools say it), or the largest
+    /// time where that is less; `None` when nothing was recorded, or when it lies over 24 h.
     ///
     /// # Panics
     /// `p` is not within [0, 1].
@@ -166,7 +169,7 @@ impl Histogram {
         let mut missing = rank(p, self.count());
         for (ns, count) in self.counts() {
             if count >= missing {
-                return Some(ns);
+                return Some(self.exact.nearest(ns));
             }
             missing -= count;
         }
@@ -176,6 +179,12 @@ impl Histogram {
     /// Every bucket that is not empty as (upper end in nanoseconds, count), in order of value.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
         self.hdr().map_or_else(Vec::new, |hdr| counts(&hdr).collect()).into_iter()
+    }
+
+    /// The same, but none beyond the largest time.
+    pub fn counts_within(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let exact = self.exact;
+        self.counts().map(move |(ns, count)| (exact.nearest(ns), count))
     }
 
     /// The sums of the lowest and of the highest times that the buckets can hold, in nanoseconds: the exact sum of those
@@ -267,6 +276,18 @@ mod tests {
         assert_eq!((histogram.exact().min_ns(), histogram.exact().max_ns()), (Some(7_000), Some(7_000)));
     }
 
+    #[test]
+    fn no_quantile_lies_beyond_the_largest_or_the_smallest_time() {
+        let of_one = |ns: u64| of(&[ns; 3]).quantile_ns(0.5);
+        assert_eq!(
+            [0, 21, LOWEST_BUCKET_NS - 1, LOWEST_BUCKET_NS, 3_000_001].map(of_one),
+            [Some(0), Some(21), Some(511), Some(512), Some(3_000_001)]
+        );
+        let two = of(&[3, 70_000]);
+        assert_eq!((two.quantile_ns(0.5), two.quantile_ns(1.0)), (Some(LOWEST_BUCKET_NS - 1), Some(70_000)));
+        assert!(two.counts_within().eq([(LOWEST_BUCKET_NS - 1, 1), (70_000, 1)]));
+    }
+
     /// Times over the whole range, as many small as large, and some beyond it.
     fn times() -> impl Strategy<Value = u64> {
         (0_u32..48, any::<u64>()).prop_map(|(bits, random)| random & ((1 << bits) - 1))
@@ -330,14 +351,15 @@ mod tests {
             let p = f64::from(percent) / 100.0;
             let plain = weighted_quantile(&values.iter().map(|ns| (*ns, 1)).collect::<Vec<_>>(), p).expect("values");
             match histogram.quantile_ns(p) {
-                Some(ns) => prop_assert!(ns >= plain && (ns - plain) as f64 <= 512.0_f64.max(plain as f64 / 1_000.0)),
+                Some(ns) => prop_assert!((exact.min_ns()..=exact.max_ns()).contains(&Some(ns)) && ns >= plain && (ns - plain) as f64 <= 512.0_f64.max(plain as f64 / 1_000.0)),
                 None => prop_assert!(plain > HIGHEST_NS),
             }
             if values.iter().all(|ns| *ns <= HIGHEST_NS) {
                 // Half a rank lower, where rounding cannot lift HdrHistogram's own over the next rank.
                 let n = values.len() as u64;
                 let within = (rank(p, n) as f64 - 0.5) / n as f64;
-                prop_assert_eq!(histogram.quantile_ns(p), Some(histogram.hdr().expect("recorded").value_at_quantile(within)));
+                let hdrs_own = histogram.hdr().expect("recorded").value_at_quantile(within);
+                prop_assert_eq!(histogram.quantile_ns(p), Some(exact.nearest(hdrs_own)));
             }
         }
     }

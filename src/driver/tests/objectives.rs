@@ -77,7 +77,7 @@ fn windows_are_answered_alike_by_the_run_and_by_its_bundle() {
     fail: finish p50 < 1s over 4s: 1.69s in the 4 s that ended 5 s into the run
     fail: success > 80% for 2s: violated in each of 2 seconds; the last, 0.00 %, ended 8 s into the run
     fail: success > 80% over 5s: 50.00 % in the 5 s that ended 7 s into the run
-    fail: gap p99 < 90ms within 2s: 97.1ms in up to 2 s that ended 2 s into the run
+    fail: gap p99 < 90ms within 2s: 97.0ms in up to 2 s that ended 2 s into the run
     fail: tool.search p50 < 1s for 2s: violated in each of 2 seconds; the last, 1.20s, ended 5 s into the run
     inconclusive: tool.other p50 < 1s for 2s: only 0 seconds had data, and the window takes 2
     fail: ttfc_from_sent p99.9 < 10s within 11s: never in up to 11 s that ended 3 s into the run

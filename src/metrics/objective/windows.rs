@@ -100,7 +100,7 @@ impl Windows {
         for (tag, histogram) in &parts.histograms {
             let metric = tag.metric();
             let of = Recorded { metric: &metric, variant: &tag.variant, scenario: &tag.scenario, outcome: tag.ended() };
-            self.gather(second, of, || histogram.counts());
+            self.gather(second, of, || histogram.counts_within());
         }
         self.step()
     }

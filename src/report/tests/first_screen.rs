@@ -33,7 +33,7 @@ fn the_first_screen_answers_what_its_reader_asks_first() {
     noted     14 events of other tasks
     failed    7 × http_status:503: made up: http_status:503
     failed    2 × truncated: made up: truncated
-    trust     DEGRADED: stamp error p99 4.10µs, start lag p99 3.00ms (limit 2.50ms); client lag p99 310µs; shared reads 7.1 %; busiest worker 91 %, machine 50 %
+    trust     DEGRADED: stamp error p99 4.10µs, start lag p99 3.00ms (limit 2.50ms); client lag p99 310µs; shared reads 7.1 % (1.25 events and 219 B a read); busiest worker 91 %, machine 50 %
     warning   2 invocations were still in flight after the drain of 30.0s and were cut: raise load.drain to see them end
     files     reports/made_up (run.json)
     ");

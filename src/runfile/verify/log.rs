@@ -1,5 +1,6 @@
 //! What a log of histograms holds, against what it must hold by the rows and by itself.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
@@ -64,8 +65,8 @@ impl Log {
     fn close_second(&mut self) {
         let (second, recorded) = std::mem::take(&mut self.second);
         let row = Interval { second, ..Interval::default() };
-        let counts = |series: Series| recorded.get(&series.name()).map_or_else(Vec::new, |all| all.counts().collect());
-        self.quantiles.insert(second, row.with_quantiles(counts));
+        let all = |series: Series| recorded.get(&series.name()).map_or_else(Cow::default, Cow::Borrowed);
+        self.quantiles.insert(second, row.with_quantiles(all));
     }
 
     /// All of each metric, the warm-up included.
