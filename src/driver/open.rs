@@ -50,14 +50,17 @@ impl Shared {
         let own = |count: u32| usize::try_from(count).expect("workers are few");
         let mut starts = (0..).zip(starts).skip(own(self.worker.index)).step_by(own(workers));
         let mut open = JoinSet::new();
-        let mut in_a_row = 0;
+        let (mut in_a_row, mut moved_ns) = (0, 0);
         for (conversation, at_ns) in starts.by_ref() {
             let intended_ns = self.worker.window.start_ns.saturating_add(at_ns);
             if !see_off(&mut open, self.wait_for(intended_ns, &mut in_a_row)).await {
                 break;
             }
             match see_off(&mut open, self.entry(overflow)).await {
-                Entry::Made(place, admitted_ns) => {
+                Entry::Made(place, waited_until_ns) => {
+                    // Who came while another one waited stood behind him, and was let in no sooner.
+                    moved_ns = waited_until_ns.unwrap_or(moved_ns);
+                    let admitted_ns = (intended_ns < moved_ns).then_some(moved_ns);
                     let first = First::At { intended_ns, admitted_ns };
                     open.spawn_local(Rc::clone(&self).visit(conversation, first, place));
                 }
@@ -133,7 +136,7 @@ impl Shared {
     /// Those whose instant came while the first of them waited for a place.
     fn still_queued(&self, starts: impl Iterator<Item = (u64, u64)>) {
         let now_ns = self.worker.clock.now();
-        let instants = starts.map(|(conversation, at_ns)| (conversation, self.worker.window.start_ns + at_ns));
+        let instants = starts.map(|(conversation, at_ns)| (conversation, self.worker.window.start_ns.saturating_add(at_ns)));
         for (conversation, intended_ns) in instants.take_while(|(_, intended_ns)| *intended_ns < now_ns) {
             self.unmade(conversation, intended_ns, Outcome::NotStarted, LIMIT_REACHED);
         }

@@ -99,6 +99,19 @@ fn a_start_that_waits_for_a_place_is_timed_from_its_instant() {
 }
 
 #[test]
+fn who_stands_behind_one_that_waits_waits_too() {
+    let load = "load.burst = { size = 12, every = \"2s\" }\nload.in_flight = 3\nload.invocations = 12";
+    for workers in [1, 2] {
+        let run = simulate(&exact(load, ""), workers, &[]);
+        assert_eq!(run.outcomes(), vec!["completed"; 12]);
+        let held_up = run.rows.iter().filter(|row| row.conduct.admitted_ns.is_some()).count();
+        assert_eq!(held_up, 9, "all but the first three, however many places became free at once");
+        assert!(run.rows.iter().all(|row| row.start_lag_ns().is_some_and(|ns| ns <= NS_PER_MS)));
+        assert!(run.readback.warnings.contains(&Warning::HeldUp { count: 9 }));
+    }
+}
+
+#[test]
 fn with_the_policy_drop_what_finds_no_place_is_a_row_and_costs_the_certificate() {
     let load = "load.rate = 10\nload.in_flight = 2\nload.overflow = \"drop\"\nload.duration = \"2s\"";
     let run = simulate(&exact(load, ""), 1, &[]);
