@@ -161,7 +161,11 @@ impl Connection {
     /// The connection or the stream broke.
     pub fn poll_next(&mut self, body: &mut Body, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
         match (&mut self.wire, body) {
-            (Speaking::Http1(_), Body::Http1(decoder)) if decoder.is_done() => Poll::Ready(Ok(Piece::End)),
+            (Speaking::Http1(wire), Body::Http1(decoder)) if decoder.is_done() => {
+                // An answer without a body, and something behind it.
+                self.keeps_alive &= !wire.has_carried();
+                Poll::Ready(Ok(Piece::End))
+            }
             (Speaking::Http1(wire), _) => {
                 let read = ready!(wire.poll_read(cx)).map_err(http1::Error::from)?;
                 Poll::Ready(Ok(Piece::Read(read)))
@@ -172,6 +176,15 @@ impl Connection {
                 Poll::Ready(Ok(Piece::Frame(data, completed)))
             }
             (Speaking::Http2(_), Body::Http1(_)) => unreachable!("a body is of its connection's version"),
+        }
+    }
+
+    /// When the end of this body had come, in nanoseconds, once it has.
+    #[must_use]
+    pub fn ended_ns(&self, body: &Body) -> Option<u64> {
+        match body {
+            Body::Http1(_) => self.traffic().map(|traffic| traffic.last_read().stamp.arrival_ns),
+            Body::Http2(body) => body.latest_ns(),
         }
     }
 

@@ -120,7 +120,7 @@ async fn tcp(base: &Base, route: &Route) -> Result<TcpStream, Refused> {
 async fn handshake(connector: &TlsConnector, base: &Base, io: Stamped) -> Result<(Wire, bool), Refused> {
     let tls_failed = |detail: String| Refused { outcome: Outcome::TlsFailed, detail };
     let name = ServerName::try_from(base.host.clone()).map_err(|error| tls_failed(error.to_string()))?;
-    let stream = connector.connect(name, io).await.map_err(|error| tls_failed(error.to_string()))?;
+    let stream = connector.connect(name, io.under_tls()).await.map_err(|error| tls_failed(error.to_string()))?;
     let h2_agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok((Wire::Tls(Box::new(stream)), h2_agreed))
 }

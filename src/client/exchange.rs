@@ -28,6 +28,11 @@ use crate::units::NS_PER_S;
 /// How much of an answer that is no event stream is kept to explain it, in bytes.
 const EXCERPT_BYTES: usize = 200;
 
+/// What ends the chunk that an event is in: it is sent with the event.
+const CHUNK_END_BYTES: usize = b"\r\n".len();
+
+const LIMIT_REACHED: &str = "the limit was reached";
+
 /// Why an exchange ended early: the outcome and its cause.
 type Ended = (Outcome, String);
 
@@ -142,13 +147,15 @@ impl Exchange<'_> {
         let mut parser = sse::Parser::new(self.client.limits);
         let began_ns = self.client.clock.now();
         self.timer.no_later_than(self.tracker.deadline().0);
+        let mut closed = false;
         loop {
             let piece = self.within(poll_fn(|cx| connection.poll_next(&mut body, cx))).await?;
             let ended = match (piece.map_err(|error| failure::classify(&error, Stage::Body))?, &mut body) {
                 (Piece::Read(filled), Body::Http1(decoder)) => {
                     let read = connection.traffic().map(Traffic::last_read).unwrap_or_default();
-                    let arrival = self.arrival(Completed { read, followed: false });
+                    let arrival = self.arrival(Completed { read, followed: read.cut });
                     let mut rest = filled.bytes();
+                    closed = rest.is_empty();
                     let ended = self.feed_framed(&mut parser, decoder, &mut rest, arrival)?;
                     if !rest.is_empty() {
                         connection.stray_bytes();
@@ -163,7 +170,10 @@ impl Exchange<'_> {
                 (Piece::End | Piece::Read(_), _) => true,
             };
             if ended {
-                return self.end_of_body(&parser);
+                self.end_of_body(&parser)?;
+                // Nothing stamps a close.
+                self.tracker.body_ended(if closed { None } else { connection.ended_ns(&body) });
+                return Ok(());
             }
             // Bytes move the deadline away, and only the end of the task brings it closer.
             if self.tracker.is_finished() {
@@ -176,16 +186,18 @@ impl Exchange<'_> {
     }
 
     /// Waits until a reader of so many bytes a second has read what came so far. What comes meanwhile fills the
-    /// connection's buffers, and then the server has to wait. Only the end of the run or of patience ends this: the
-    /// limits are the server's.
+    /// connection's buffers, and then the server has to wait. Of the limits only that on the whole invocation ends this:
+    /// the others are the server's.
     async fn digest(&mut self, began_ns: u64, bytes_per_s: u64) -> Result<(), Ended> {
         let bytes = u128::from(self.tracker.body_bytes());
         let took_ns = u64::try_from(bytes * u128::from(NS_PER_S) / u128::from(bytes_per_s)).unwrap_or(u64::MAX);
+        let (read_ns, (limit_ns, outcome)) = (began_ns.saturating_add(took_ns), self.tracker.limit());
         tokio::select! {
             biased;
-            () = self.client.clock.sleep_until(began_ns.saturating_add(took_ns)) => Ok(()),
-            (outcome, why) = self.cut.as_mut() => Err((outcome, why.to_owned())),
+            () = self.client.clock.sleep_until(read_ns.min(limit_ns)) => {}
+            (outcome, why) = self.cut.as_mut() => return Err((outcome, why.to_owned())),
         }
+        if read_ns < limit_ns { Ok(()) } else { Err((outcome, LIMIT_REACHED.to_owned())) }
     }
 
     /// Takes one read of a connection; says whether the body has ended.
@@ -200,13 +212,20 @@ impl Exchange<'_> {
         if rest.is_empty() {
             return decoder.close().map(|()| true).map_err(broken);
         }
-        loop {
+        let (mut whole, mut behind) = (true, 0);
+        let ended = loop {
             match decoder.next(rest).map_err(broken)? {
-                Step::Data(data) => self.feed(parser, data, arrival)?,
-                Step::More => return Ok(false),
-                Step::End => return Ok(true),
+                Step::Data(data) => (whole, behind) = (self.feed(parser, data, arrival)?, rest.len()),
+                Step::More => break false,
+                Step::End => break true,
             }
+        };
+        // The body's end is no news of its own: it is sent as soon as the last event is.
+        if !whole || (!ended && behind > CHUNK_END_BYTES) {
+            self.tracker.followed(arrival.read);
+            (self.watcher)(Seen::Followed(arrival.read));
         }
+        Ok(ended)
     }
 
     /// The stamps of the bytes at hand.
@@ -217,17 +236,20 @@ impl Exchange<'_> {
         Arrival { read: read.number, arrival_ns, earliest_ns: read.earliest_ns, handled_ns, kernel, followed }
     }
 
-    fn feed(&mut self, parser: &mut sse::Parser, data: &[u8], arrival: Arrival) -> Result<(), Ended> {
+    /// Takes bytes of the body; says whether the last of them completed an event.
+    fn feed(&mut self, parser: &mut sse::Parser, data: &[u8], arrival: Arrival) -> Result<bool, Ended> {
         (self.watcher)(Seen::Bytes(arrival, data));
         self.tracker.bytes(arrival, data.len());
         let comments_before = parser.counts().comments;
         let mut events = parser.feed(data);
+        let mut end = self.tracker.body_bytes() - data.len() as u64;
         loop {
             let event = match events.next() {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
                 Err(error) => return Err((Outcome::EventTooLarge, error.to_string())),
             };
+            end = event.end();
             // Almost every event is valid UTF-8, and to see that is faster than to repair it.
             let text = std::str::from_utf8(event.data()).map_or_else(|_| event.data_lossy(), Cow::Borrowed);
             let envelope = Envelope::parse(&text)
@@ -236,7 +258,9 @@ impl Exchange<'_> {
             (self.watcher)(Seen::Event(arrival, &envelope, text.as_bytes()));
         }
         self.tracker.comments(parser.counts().comments - comments_before);
-        Ok(())
+        let behind = usize::try_from(self.tracker.body_bytes() - end).expect("no more than was just fed");
+        // An event is due with the carriage return of its last line; the line feed belongs to that.
+        Ok(matches!(&data[data.len() - behind..], b"" | b"\n"))
     }
 
     fn end_of_body(&self, parser: &sse::Parser) -> Result<(), Ended> {
@@ -289,7 +313,7 @@ impl Exchange<'_> {
                 continue;
             }
             return Poll::Ready(match expiry {
-                Expiry::End(outcome) => (outcome, "the limit was reached".to_owned()),
+                Expiry::End(outcome) => (outcome, LIMIT_REACHED.to_owned()),
                 Expiry::LingerOver => (Outcome::Completed, String::new()),
             });
         }

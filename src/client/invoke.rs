@@ -53,6 +53,9 @@ pub enum Seen<'a> {
     Bytes(Arrival, &'a [u8]),
     /// A complete event.
     Event(Arrival, &'a Envelope<'a>, &'a [u8]),
+    /// The read of this number went on behind the last event that it completed: its stamp is of what came there, and the
+    /// latest possible for the event.
+    Followed(u64),
 }
 
 /// Whoever watches an invocation.

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::records::Records;
 use super::stamper::{Stamp, Stamper};
 
 /// What happened on one connection, below TLS.
@@ -29,6 +30,8 @@ pub struct Read {
     pub earliest_ns: u64,
     /// It filled the buffer: the next one may bring bytes that arrived together with these.
     pub(super) filled: bool,
+    /// It stopped inside a TLS record: the last of its bytes, which the stamp is of, are of what comes out later.
+    pub(super) cut: bool,
 }
 
 impl Traffic {
@@ -45,11 +48,11 @@ impl Traffic {
     }
 
     /// Notes a read. `turn_earliest_ns` says since when its bytes can have waited to be looked at.
-    fn read(&mut self, stamp: Stamp, filled: bool, turn_earliest_ns: Option<u64>) {
+    fn read(&mut self, stamp: Stamp, (filled, cut): (bool, bool), turn_earliest_ns: Option<u64>) {
         let before = self.last_read;
         let since_ns = if before.filled { before.earliest_ns } else { before.stamp.arrival_ns };
         let earliest_ns = since_ns.max(turn_earliest_ns.unwrap_or(0)).min(stamp.arrival_ns);
-        self.last_read = Read { number: before.number + 1, stamp, earliest_ns, filled };
+        self.last_read = Read { number: before.number + 1, stamp, earliest_ns, filled, cut };
     }
 }
 
@@ -68,6 +71,8 @@ pub struct Stamped {
     raw: Raw,
     stamper: Rc<Stamper>,
     traffic: Traffic,
+    /// Where TLS is spoken over it.
+    records: Option<Records>,
     /// The latest attempt to read found nothing: what comes next, the loop's turn found.
     waits: bool,
 }
@@ -78,7 +83,13 @@ impl Stamped {
         if let Raw::Tcp(stream) = &raw {
             stamper.receiver().ask_for_stamps(stream);
         }
-        Self { raw, stamper: Rc::clone(stamper), traffic: Traffic::default(), waits: false }
+        Self { raw, stamper: Rc::clone(stamper), traffic: Traffic::default(), records: None, waits: false }
+    }
+
+    /// The same, as what TLS is spoken over from here on.
+    #[must_use]
+    pub fn under_tls(self) -> Self {
+        Self { records: Some(Records::default()), ..self }
     }
 
     /// Runs one write call and notes the instant before it when it took bytes.
@@ -94,7 +105,7 @@ impl Stamped {
 
 impl AsyncRead for Stamped {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { raw, stamper, traffic, waits } = &mut *self;
+        let Self { raw, stamper, traffic, records, waits } = &mut *self;
         let before = buf.filled().len();
         let polled = match raw {
             Raw::Tcp(stream) => stamper.receiver().poll_receive(stream, cx, buf),
@@ -107,7 +118,11 @@ impl AsyncRead for Stamped {
         if got > 0 {
             let stamp = stamper.stamp(wall_ns, traffic.last_read().stamp.arrival_ns);
             let turn_earliest_ns = if waited { stamper.clock().turn_earliest_ns() } else { None };
-            traffic.read(stamp, buf.remaining() == 0, turn_earliest_ns);
+            let cut = records.as_mut().is_some_and(|records| {
+                records.take(&buf.filled()[before..]);
+                records.are_cut()
+            });
+            traffic.read(stamp, (buf.remaining() == 0, cut), turn_earliest_ns);
         }
         Poll::Ready(Ok(()))
     }
@@ -212,7 +227,7 @@ mod tests {
     fn a_read_says_how_long_before_its_stamp_its_first_byte_can_have_come() {
         let mut traffic = Traffic::default();
         let mut earliest_ns = |stamp, filled, turn_earliest_ns| {
-            traffic.read(stamp, filled, turn_earliest_ns);
+            traffic.read(stamp, (filled, false), turn_earliest_ns);
             traffic.last_read().earliest_ns
         };
         assert_eq!(earliest_ns(kernel(1_000), false, None), 0, "nothing is known");
@@ -225,6 +240,19 @@ mod tests {
         );
         assert_eq!(earliest_ns(kernel(4_000), false, Some(4_200)), 4_000, "it woke the thread");
         assert_eq!(traffic.last_read().number, 5);
+    }
+
+    #[tokio::test]
+    async fn a_read_under_tls_says_whether_it_stopped_inside_a_record() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut near = Stamped::new(Raw::Pipe(near), &Stamper::new(crate::clock::Clock::start())).under_tls();
+        for (bytes, cut) in [(&b"\x17\x03\x03\0\x02ab"[..], false), (b"\x17\x03\x03\0\x02a", true), (b"b", false)] {
+            far.write_all(bytes).await.expect("the pipe stands");
+            near.read_exact(&mut vec![0; bytes.len()]).await.expect("the pipe stands");
+            assert_eq!(near.traffic.last_read().cut, cut, "{bytes:?}");
+        }
     }
 
     #[cfg(target_os = "linux")]

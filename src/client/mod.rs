@@ -20,6 +20,7 @@ mod mask;
 pub mod pool;
 pub mod ports;
 pub mod preflight;
+mod records;
 pub mod request;
 pub mod route;
 mod socket;

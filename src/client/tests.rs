@@ -116,7 +116,7 @@ fn first_chunk_and_gaps_are_exact() {
     script.extend((0..3).map(|_| (20, chunked(&[&event("chunk", "\"lo\"")]))));
     script.push((300, chunked(&[&event("chunk", "\"!\"")])));
     script.push((40, chunked(&[&event("task_finished", r#"{"status":"completed","tokens":{"total_tokens":9}}"#)])));
-    script.push((0, "0\r\n\r\n".to_owned()));
+    script.push((15, "0\r\n\r\n".to_owned()));
     let (record, gaps_ns, events) = invoke(script);
     let stamps = &record.stamps;
     assert_eq!((record.outcome, record.detail.as_deref(), events), (Outcome::Completed, None, 8));
@@ -132,7 +132,7 @@ fn first_chunk_and_gaps_are_exact() {
     assert_eq!((record.counts.chunks, record.counts.text_bytes, record.counts.stalls), (5, 10, 1));
     assert_eq!((record.tokens.total, record.task_id.as_deref(), record.reused), (Some(9), Some("t1"), Some(false)));
     assert_eq!(record.counts.shared_reads, 0);
-    assert!(stamps.eof_ns.is_some());
+    assert_eq!(stamps.eof_ns, Some(665 * NS_PER_MS), "the end of the body comes by itself");
 }
 
 #[test]
@@ -151,6 +151,31 @@ fn events_of_one_read_are_counted_as_sharing_it() {
     let (record, gaps_ns, _) = invoke(script);
     assert_eq!((record.outcome, record.counts.shared_reads), (Outcome::TaskFailed, 2));
     assert_eq!(gaps_ns, [0]);
+}
+
+#[test]
+fn an_event_whose_read_goes_on_behind_it_shares_it_with_what_came_there() {
+    let finished = event("task_finished", r#"{"status":"completed"}"#);
+    let end = chunked(&[&finished]) + "0\r\n\r\n";
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let (data, of_next) = (format!("data: {}\n\n", event("chunk", "\"a\"")), "data: {\"type\":\"chunk\",\"da");
+    let rest = "ta\":\"b\"}\n\n";
+    for (first, second, shared) in [
+        (chunk(&data), chunk(&format!("{of_next}{rest}")), 0),
+        (chunk(&data.replace('\n', "\r\n")), String::new(), 0),
+        (chunk(&format!("{data}{of_next}")), chunk(rest), 1),
+        (chunk(&data) + &chunk(of_next), chunk(rest), 1),
+        (format!("{}27", chunk(&data)), format!("\r\n{}\r\n", " ".repeat(0x26) + "\n"), 1),
+        (chunk(&format!("{data}: still there\n\n")), String::new(), 1),
+        (chunk(&data) + &chunk(": still there\n\n"), String::new(), 1),
+        (chunk(&(data.clone() + &data)), String::new(), 1),
+        (chunk(&(data.clone() + &data + of_next)), chunk(rest), 2),
+    ] {
+        let told = format!("{first:?} {second:?}");
+        let script = vec![(5, HEAD.to_owned()), (5, first), (5, second), (5, end.clone())];
+        let (record, ..) = invoke(script.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect());
+        assert_eq!((record.outcome, record.counts.shared_reads), (Outcome::Completed, shared), "{told}");
+    }
 }
 
 #[test]

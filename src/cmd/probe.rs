@@ -98,7 +98,7 @@ async fn invoke(
         started_ns,
     };
     let mut watch = |seen: Seen<'_>| match seen {
-        Seen::Sent => {}
+        Seen::Sent | Seen::Followed(_) => {}
         Seen::Head(head) => {
             recording.status = head.status().as_u16();
             let content_type = head.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());

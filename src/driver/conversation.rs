@@ -112,7 +112,7 @@ impl Shared {
             let before = behind.task.take();
             let record = self.invocation(slot, &planned, due).await;
             behind.after(before, &record);
-            free_ns = record.stamps.finished_ns.unwrap_or(record.stamps.last_known_ns);
+            free_ns = freed_ns(&record);
             got_no_answer = record.got_no_answer();
             task_id.clone_from(&record.task_id);
             let completed = record.outcome.is_completed();
@@ -259,6 +259,16 @@ fn is_taken_up(record: &Record) -> bool {
     record.stamps.headers_ns.is_some() && !refused
 }
 
+/// When whoever had this invocation can go on, in nanoseconds: once its answer has come to its end, and who reads slowly
+/// has read it.
+fn freed_ns(record: &Record) -> u64 {
+    let stamps = &record.stamps;
+    match stamps.finished_ns.zip(stamps.eof_ns) {
+        Some((finished_ns, eof_ns)) if record.conduct.read_bytes_per_s.is_none() => finished_ns.max(eof_ns),
+        _ => stamps.last_known_ns,
+    }
+}
+
 /// Whether the task goes on at the agent, for all that is known: it was this side that let go of the stream.
 fn is_left(record: &Record) -> bool {
     record.stamps.sent_ns.is_some()
@@ -272,4 +282,25 @@ fn is_left(record: &Record) -> bool {
                 | Outcome::EventTooLarge
                 | Outcome::BadEvent
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_free_when_its_answer_has_ended_and_who_reads_slowly_when_he_has_read_it() {
+        let freed = |finished_ns, eof_ns, read_bytes_per_s| {
+            let mut record = Record::unstarted(0, Arc::from("base"), 0, 0, Outcome::Dropped);
+            (record.stamps.finished_ns, record.stamps.eof_ns) = (finished_ns, eof_ns);
+            record.stamps.last_known_ns = 50;
+            record.conduct.read_bytes_per_s = read_bytes_per_s;
+            freed_ns(&record)
+        };
+        assert_eq!(freed(Some(10), Some(10), None), 10, "what the client does then is its own lag");
+        assert_eq!(freed(Some(10), Some(40), None), 40, "the server held the body open");
+        assert_eq!(freed(Some(10), None, None), 50, "and longer than it was waited for");
+        assert_eq!(freed(Some(10), Some(40), Some(1)), 50);
+        assert_eq!(freed(None, Some(40), None), 50);
+    }
 }

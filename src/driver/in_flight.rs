@@ -76,6 +76,10 @@ impl<'a> InFlight<'a> {
                     self.record(&before, before.read != arrival.read);
                 }
             }
+            Seen::Followed(read) => {
+                let held = self.held.as_mut().filter(|held| held.read == *read);
+                held.into_iter().for_each(|held| held.followed = true);
+            }
             Seen::Head(answer) => self.shared.heed(answer),
         }
     }
@@ -131,8 +135,12 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// The kernel's stamp is that of the read's last segment: for the events before, it is the latest possible.
+    /// The kernel's stamp is that of the read's last segment: for the events before, it is the latest possible. What lies
+    /// there because its user reads slowly says nothing about the client.
     fn record(&self, arrival: &Arrival, last_of_read: bool) {
+        if !self.conduct.shows_the_client() {
+            return;
+        }
         let exact = arrival.kernel && last_of_read && !arrival.followed;
         let mapping_ns = if arrival.kernel { self.shared.stamper.mapping_error_ns() } else { 0 };
         let span_ns = if exact { 0 } else { arrival.arrival_ns.saturating_sub(arrival.earliest_ns) };

@@ -136,7 +136,8 @@ impl Shared {
     /// Those whose instant came while the first of them waited for a place.
     fn still_queued(&self, starts: impl Iterator<Item = (u64, u64)>) {
         let now_ns = self.worker.clock.now();
-        let instants = starts.map(|(conversation, at_ns)| (conversation, self.worker.window.start_ns.saturating_add(at_ns)));
+        let instants =
+            starts.map(|(conversation, at_ns)| (conversation, self.worker.window.start_ns.saturating_add(at_ns)));
         for (conversation, intended_ns) in instants.take_while(|(_, intended_ns)| *intended_ns < now_ns) {
             self.unmade(conversation, intended_ns, Outcome::NotStarted, LIMIT_REACHED);
         }

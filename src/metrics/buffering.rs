@@ -27,7 +27,8 @@ pub struct Buffered {
     pub chunks: u64,
     /// Bytes of the body in them, up to the last chunk.
     pub bytes: u64,
-    /// The sum of the times between the first and the last chunk of each by the server's clock, in nanoseconds.
+    /// The sum of the times between the first and the last chunk of each by the server's clock, in nanoseconds; those without
+    /// a time left out.
     pub squeezed_ns: u64,
 }
 
@@ -57,8 +58,8 @@ impl Buffered {
 
 /// Watches the chunks of one stream.
 ///
-/// A chunk costs a copy of its `time`. Only the first and the last of those that shared a read are parsed, once that read
-/// is over.
+/// A chunk costs a copy of its `time`. Of those that shared a read only the first and the last that were told are parsed,
+/// once that read is over: a server's clock goes on between them.
 #[derive(Debug)]
 pub(super) struct Watcher {
     /// The read's chunks so far, and its bytes up to the last of them.
@@ -85,6 +86,7 @@ impl Watcher {
     pub(super) fn first(&mut self, time: Option<&str>) {
         self.close();
         self.chunks = 1;
+        self.last.length = 0;
         self.first.set(time);
     }
 
@@ -92,7 +94,11 @@ impl Watcher {
     pub(super) fn further(&mut self, time: Option<&str>, read_bytes: u64) {
         self.chunks += 1;
         self.bytes = read_bytes;
-        self.last.set(time);
+        if self.first.length == 0 {
+            self.first.set(time);
+        } else if time.is_some() {
+            self.last.set(time);
+        }
     }
 
     /// What was found in all that came.
@@ -150,8 +156,13 @@ mod tests {
         assert_eq!(watched(&[&together]), found);
         let alone = ["2026-03-23T00:46:03.2Z"];
         assert_eq!(watched(&[&alone, &together, &alone]), found);
-        let untold = [together[0], "today", together[2]];
-        assert_eq!(watched(&[&untold]), found, "what lies between does not matter");
+        let unread = [together[0], "today", together[2]];
+        assert_eq!(watched(&[&unread]), found, "what lies between does not matter");
+        let mut watcher = Watcher::new();
+        watcher.first(None);
+        let times = [Some(together[0]), None, Some(together[2]), None];
+        times.into_iter().for_each(|time| watcher.further(time, 300));
+        assert_eq!(watcher.found(), Buffered { chunks: 5, ..found }, "nor do those without a time");
         let twice = Buffered { reads: 2, chunks: 6, bytes: 600, squeezed_ns: 100_000_000 };
         assert_eq!(watched(&[&together, &together]), twice);
     }

@@ -119,6 +119,13 @@ impl Pulse {
         is_first
     }
 
+    /// This read went on behind the last event that it completed.
+    pub(super) fn followed(&mut self, read: u64) {
+        if self.read == read && std::mem::take(&mut self.event_in_read) {
+            self.shared_reads += 1;
+        }
+    }
+
     /// A chunk with so much text came; gives the gap since the one before.
     pub(super) fn chunk(&mut self, at_ns: u64, text_bytes: usize) -> Option<u64> {
         let gap_ns = (self.chunks > 0).then(|| at_ns - self.chunk_ns);

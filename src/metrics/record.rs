@@ -133,6 +133,15 @@ pub struct Conduct {
     pub resumed: bool,
 }
 
+impl Conduct {
+    /// Whether the lag and the stamps of its events say something about the client: what lies there because its user reads
+    /// slowly does not.
+    #[must_use]
+    pub fn shows_the_client(&self) -> bool {
+        self.read_bytes_per_s.is_none()
+    }
+}
+
 /// One planned start and what became of it: a row of `invocations.csv`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

@@ -170,6 +170,16 @@ impl Tracker {
         }
     }
 
+    /// The read of this number went on behind the last event that it completed.
+    pub fn followed(&mut self, read: u64) {
+        self.pulse.followed(read);
+    }
+
+    /// The end of the body came at this instant, in nanoseconds; where nobody knows, it did just before this was said.
+    pub fn body_ended(&mut self, at_ns: Option<u64>) {
+        self.record.stamps.eof_ns = at_ns;
+    }
+
     /// Comment lines were seen in the bytes that came last.
     pub fn comments(&mut self, count: u64) {
         if count > 0 {
@@ -219,6 +229,13 @@ impl Tracker {
         self.watch.deadline(&self.record.stamps, self.pulse.byte_ns())
     }
 
+    /// Until when the whole must have ended, in nanoseconds, and how it ends else. Nothing limits what has finished.
+    #[must_use]
+    pub fn limit(&self) -> (u64, Outcome) {
+        let (limit_ns, outcome) = self.watch.limit(&self.record.stamps);
+        (if self.is_finished() { u64::MAX } else { limit_ns }, outcome)
+    }
+
     /// Its place in the plan.
     #[must_use]
     pub fn plan_index(&self) -> u64 {
@@ -253,7 +270,8 @@ impl Tracker {
         record.counts.tool_unpaired += self.labels.open_calls();
         record.stamps.last_known_ns = now_ns.max(record.stamps.last_known_ns);
         if end == End::Eof {
-            record.stamps.eof_ns = Some(last_byte_ns.map_or(now_ns, |at| now_ns.max(at)));
+            let ended_ns = record.stamps.eof_ns.unwrap_or(now_ns);
+            record.stamps.eof_ns = Some(last_byte_ns.map_or(ended_ns, |at| ended_ns.max(at)));
         }
         let failed_check = self.answer.and_then(|answer| answer.into_failure());
         (record.outcome, record.detail) = match (&self.status, end) {

@@ -37,8 +37,7 @@ impl Watch {
         if let Some(finished) = stamps.finished_ns {
             return (finished.saturating_add(self.linger_ns), Expiry::LingerOver);
         }
-        let started = stamps.started_ns.unwrap_or(stamps.intended_ns);
-        let total = (started.saturating_add(self.total_ns), Outcome::TimedOut(Phase::Total));
+        let (started, total) = (Self::started_ns(stamps), self.limit(stamps));
         let next = match (stamps.sent_ns, stamps.headers_ns, stamps.first_event_ns) {
             (None, ..) => (started.saturating_add(self.connect_ns), Outcome::TimedOut(Phase::Connect)),
             (Some(sent), None, _) => (sent.saturating_add(self.headers_ns), Outcome::TimedOut(Phase::Headers)),
@@ -52,5 +51,14 @@ impl Watch {
             .map(|headers| (last_byte_ns.unwrap_or(headers).saturating_add(self.idle_ns), Outcome::Stalled));
         let (at, outcome) = [Some(next), idle].into_iter().flatten().fold(total, |a, b| if b.0 < a.0 { b } else { a });
         (at, Expiry::End(outcome))
+    }
+
+    /// Until when the whole invocation must have ended, and how it ends else.
+    pub(super) fn limit(&self, stamps: &Stamps) -> (u64, Outcome) {
+        (Self::started_ns(stamps).saturating_add(self.total_ns), Outcome::TimedOut(Phase::Total))
+    }
+
+    fn started_ns(stamps: &Stamps) -> u64 {
+        stamps.started_ns.unwrap_or(stamps.intended_ns)
     }
 }

@@ -14,6 +14,8 @@ use crate::stats::littles_law;
 pub(super) struct Facts {
     ledger: Ledger,
     pub(super) events: u64,
+    /// Those that have a lag.
+    pub(super) lagged_events: u64,
     body_bytes: u64,
     first_ns: Option<u64>,
     last_ns: u64,
@@ -39,6 +41,7 @@ impl Facts {
     pub(super) fn take(&mut self, record: &Record) {
         self.ledger.count(record.outcome);
         self.events += record.counts.events;
+        self.lagged_events += if record.conduct.shows_the_client() { record.counts.events } else { 0 };
         self.body_bytes += record.counts.body_bytes;
         self.odd_parts += u64::from(!record.parts_add_up());
         if record.warmup {

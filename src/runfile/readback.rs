@@ -218,12 +218,12 @@ impl Log {
         }
     }
 
-    /// Whether whole lines are missing at its end. Of a run that has ended with all its workers every event has a lag, and
-    /// every gap lies in the group of its stream, too.
+    /// Whether whole lines are missing at its end. Of a run that has ended with all its workers every event has a lag
+    /// that nobody read slowly, and every gap lies in the group of its stream, too.
     fn is_short(&self, facts: &Facts, run: &Run) -> bool {
         let lost_workers = run.harness.as_ref().map_or(0, |harness| harness.lost_workers);
         let complete = run.status != Status::Running && lost_workers == 0;
-        complete && (self.lags < facts.events || self.gaps != self.grouped_gaps)
+        complete && (self.lags < facts.lagged_events || self.gaps != self.grouped_gaps)
     }
 }
 

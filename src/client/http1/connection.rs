@@ -68,15 +68,21 @@ impl Http1 {
     /// # Errors
     /// The connection broke.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
-        if !self.carried.bytes().is_empty() {
+        if self.has_carried() {
             return Poll::Ready(Ok(std::mem::take(&mut self.carried)));
         }
         self.poll_wire(cx)
     }
 
+    /// Whether something came behind the last head that nobody has read.
+    #[must_use]
+    pub fn has_carried(&self) -> bool {
+        !self.carried.bytes().is_empty()
+    }
+
     /// Whether another request can be sent: neither a close nor stray bytes have come.
     pub async fn is_idle(&mut self) -> bool {
-        self.carried.bytes().is_empty() && poll_fn(|cx| Poll::Ready(self.poll_wire(cx).is_pending())).await
+        !self.has_carried() && poll_fn(|cx| Poll::Ready(self.poll_wire(cx).is_pending())).await
     }
 
     /// The final head among what was carried, when it is whole; what comes before it (RFC 9110 §15.2) is skipped.

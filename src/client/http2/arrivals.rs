@@ -43,6 +43,8 @@ struct Stream {
     bytes: u64,
     /// Behind how many body bytes each DATA frame ended, and when.
     frames: VecDeque<(u64, Completed)>,
+    /// When its latest frame had come whole, in nanoseconds.
+    latest_ns: Option<u64>,
 }
 
 impl Arrivals {
@@ -102,6 +104,7 @@ impl Arrivals {
             Mark::DataEnds(id, bytes) => {
                 let Some(stream) = streams.get_mut(&id) else { return };
                 stream.bytes += bytes;
+                stream.latest_ns = Some(read.stamp.arrival_ns);
                 let read = Read { earliest_ns: *began_ns, ..read };
                 // Without bytes there is nothing that could be asked for.
                 if bytes > 0 {
@@ -111,12 +114,14 @@ impl Arrivals {
             }
             // Those of the answer; trailers come behind the body.
             Mark::HeadersEnd(id) => {
-                streams.get_mut(&id).filter(|stream| stream.bytes == 0).into_iter().for_each(|stream| {
+                let Some(stream) = streams.get_mut(&id) else { return };
+                stream.latest_ns = Some(read.stamp.arrival_ns);
+                if stream.bytes == 0 {
                     stream.headers = Some(read);
-                });
+                }
             }
         });
-        if walker.is_inside() {
+        if walker.is_inside() || read.cut {
             for stream in completed.iter() {
                 streams.get_mut(stream).into_iter().for_each(|stream| stream.is_followed(read.number));
             }
@@ -131,6 +136,11 @@ impl Arrivals {
     /// The read that completed the answer's headers.
     pub(super) fn headers(&self, stream: u32) -> Option<Read> {
         self.streams.get(&stream)?.headers
+    }
+
+    /// When the latest frame of a stream had come whole, in nanoseconds: behind the body's end, that was its end.
+    pub(super) fn latest_ns(&self, stream: u32) -> Option<u64> {
+        self.streams.get(&stream)?.latest_ns
     }
 
     /// When the frame had come whole that ends behind so many bytes of the body. What lies before it is forgotten.

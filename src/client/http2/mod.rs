@@ -194,6 +194,11 @@ impl Http2 {
 type Frame = (Bytes, Completed);
 
 impl Streamed {
+    /// When its latest frame had come whole, in nanoseconds.
+    pub(super) fn latest_ns(&self) -> Option<u64> {
+        self.watch.arrivals.borrow().latest_ns(self.watch.stream)
+    }
+
     /// The next frame of the body that has bytes, and when it had come whole; none at the end.
     ///
     /// # Errors

@@ -229,6 +229,22 @@ fn who_reads_slowly_gets_the_end_later() {
 }
 
 #[test]
+fn who_reads_slowly_is_no_lag_of_the_client_and_has_no_longer_than_the_limit() {
+    let slow = "user.slow = { share = 1, bytes_per_s = \"2KiB\" }";
+    let load = format!("load.concurrency = 2\nload.invocations = 8\n{slow}");
+    let run = simulate(&exact(&load, ""), 1, &[]);
+    assert_eq!(run.outcomes(), vec!["completed"; 8]);
+    assert!(run.rows.iter().all(|row| row.start_lag_ns().is_some_and(|ns| ns <= NS_PER_MS)), "its user was not done");
+    let measured = &run.readback.certificate.measured;
+    assert_eq!((measured.client_lag_ns_p99, measured.stamp_error_ns_p99), (None, None));
+    let took_ns = run.row(0).stamps.last_known_ns;
+    assert!(took_ns > 700 * NS_PER_MS, "{took_ns}");
+    let run = simulate(&exact(&format!("{load}\nlimits.total = \"300ms\""), ""), 1, &[]);
+    assert_eq!(run.outcomes(), vec!["timed_out:total"; 8]);
+    assert!(run.rows.iter().all(|row| row.stamps.last_known_ns - row.stamps.intended_ns <= 301 * NS_PER_MS));
+}
+
+#[test]
 fn the_budget_stops_the_run_where_it_ends() {
     let invocations = "load.concurrency = 2\nload.invocations = 10\nbudget.invocations = 5";
     let run = simulate(&exact(invocations, ""), 2, &[]);

@@ -1,6 +1,6 @@
 //! Gaps and lags made again from `events.csv`, where it was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -32,9 +32,12 @@ struct Stream {
 /// Gaps are compared where the rows count no event of another task: the events do not say whose they are.
 pub(super) fn against(folder: &Path, stored: &BTreeMap<String, Histogram>) -> Result<Vec<Difference>, Error> {
     let (mut gaps, mut lags) = (Histogram::default(), Histogram::default());
+    let of_rows = OfRows::read(folder)?;
     let mut streams: BTreeMap<u64, Stream> = BTreeMap::new();
     let ended = events::read(folder, |event| {
-        lags.record(event.handled_ns.saturating_sub(event.arrival_ns));
+        if !of_rows.read_slowly.contains(&event.plan_index) {
+            lags.record(event.handled_ns.saturating_sub(event.arrival_ns));
+        }
         let stream = streams.entry(event.plan_index).or_default();
         if event.event_index == 0 {
             // Joined runs of one plan have its indices in common, one run's after the other's.
@@ -54,18 +57,34 @@ pub(super) fn against(folder: &Path, stored: &BTreeMap<String, Histogram>) -> Re
         found.extend(Difference::between(format!("{EVENTS} last row"), "cut off", "whole"));
     }
     found.extend(apart(Metric::ClientLag, stored, &lags));
-    if !has_foreign_events(folder)? {
+    if !of_rows.foreign_events {
         found.extend(apart(Metric::Gap, stored, &gaps));
     }
     Ok(found)
 }
 
-fn has_foreign_events(folder: &Path) -> Result<bool, Error> {
-    let path = folder.join(INVOCATIONS);
-    let rows = File::open(&path).map_err(|source| Error::Read { path, source })?;
-    let mut foreign = 0;
-    invocations::read(rows, |record| foreign += record.counts.foreign_events)?;
-    Ok(foreign > 0)
+/// What the rows say of which events are counted.
+#[derive(Default)]
+struct OfRows {
+    /// Plan indices of invocations whose user read slowly.
+    read_slowly: HashSet<u64>,
+    /// There are events of other tasks.
+    foreign_events: bool,
+}
+
+impl OfRows {
+    fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(INVOCATIONS);
+        let rows = File::open(&path).map_err(|source| Error::Read { path, source })?;
+        let mut of_rows = Self::default();
+        invocations::read(rows, |record| {
+            of_rows.foreign_events |= record.counts.foreign_events > 0;
+            if !record.conduct.shows_the_client() {
+                of_rows.read_slowly.insert(record.plan_index);
+            }
+        })?;
+        Ok(of_rows)
+    }
 }
 
 fn apart(metric: Metric, stored: &BTreeMap<String, Histogram>, again: &Histogram) -> Vec<Difference> {

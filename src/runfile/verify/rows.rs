@@ -79,14 +79,15 @@ impl Often {
             max_ns: longest.gap_ns.unwrap_or(0),
             max_is_whole: true,
         };
+        let lagged = if record.conduct.shows_the_client() { counts.events } else { 0 };
         let lags = Self {
-            count: counts.events,
+            count: lagged,
             sum_ns: None,
             max_ns: longest.client_lag_ns.unwrap_or(0),
             // A stamp that was moved has a lag from where it is now; a worker that died took its own along.
             max_is_whole: counts.stamps_moved == 0 && longest.client_lag_ns.is_some(),
         };
-        let errors = Self { count: counts.events, sum_ns: None, max_ns: 0, max_is_whole: false };
+        let errors = Self { count: lagged, sum_ns: None, max_ns: 0, max_is_whole: false };
         [(Metric::Gap, gaps), (Metric::ClientLag, lags), (Metric::StampError, errors)]
     }
 
