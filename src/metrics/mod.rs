@@ -27,6 +27,7 @@ pub mod record;
 pub mod recorder;
 pub mod repeats;
 pub mod server;
+mod start;
 pub mod summary;
 mod tally;
 pub mod tools;
