@@ -231,15 +231,15 @@ impl Study {
         self.rows.iter().filter(move |row| row.transport == transport)
     }
 
-    /// Where TRUSTED ends over a transport: the highest load below the lowest one that is not trusted, and that one, in
-    /// whatever order they were run.
+    /// Where TRUSTED ends over a transport: the highest load below the lowest one that is not trusted, or at which the mock
+    /// fell behind and so made another load of it, and that one, in whatever order they were run.
     #[must_use]
     pub fn line(&self, transport: Transport) -> (Option<&Measured>, Option<&Measured>) {
         let mut rows: Vec<_> = self.over(transport).collect();
         rows.sort_by_key(|row| (row.load.events_per_s(), row.load.streams));
         let mut within = None;
         for row in rows {
-            if row.trust.verdict != Verdict::Trusted {
+            if row.trust.verdict != Verdict::Trusted || !row.mock_kept_up() {
                 return (within, Some(row));
             }
             within = Some(row);
@@ -269,13 +269,15 @@ mod tests {
             measured(Transport::Tls, "200x20ms", 1_000, Verdict::Trusted),
             measured(Transport::Tls, "20x20ms", 1_000, Verdict::Trusted),
             measured(Transport::Tls, "20x2ms", 1_000, Verdict::Trusted),
+            // The mock is forty times as late.
+            measured(Transport::H2, "20x20ms", 500_000, Verdict::Trusted),
         ]);
         let names = |(within, past): (Option<&Measured>, Option<&Measured>)| {
             [within, past].map(|row| row.map_or("none".to_owned(), |row| row.load.to_string()))
         };
         assert_eq!(names(study.line(Transport::Plain)), ["20x20ms", "30x20ms"]);
         assert_eq!(names(study.line(Transport::Tls)), ["200x20ms", "none"]);
-        assert_eq!(names(study.line(Transport::H2)), ["none", "none"]);
+        assert_eq!(names(study.line(Transport::H2)), ["none", "20x20ms"]);
     }
 
     #[test]

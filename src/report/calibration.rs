@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::figures::time;
 use super::table::Table;
 use crate::calibrate::{Measured, Spread, Study, Transport};
+use crate::metrics::Verdict;
 use crate::metrics::certificate::ArrivalClock;
 use crate::units::{ExactTime, Human, HumanBytes, HumanSigned};
 
@@ -185,12 +186,14 @@ fn line(study: &Study, transport: Transport) -> String {
             format!("; not run, since that was past the line: {}", loads.join(", "))
         }
     };
+    let ends = |past: &Measured| match past.trust.verdict {
+        Verdict::Trusted => format!("the mock fell behind at {}", name(past)),
+        verdict => format!("{verdict} at {}", name(past)),
+    };
     let told = match study.line(transport) {
-        (Some(within), Some(past)) => {
-            format!("TRUSTED up to {}; {} at {}", name(within), past.trust.verdict, name(past))
-        }
+        (Some(within), Some(past)) => format!("TRUSTED up to {}; {}", name(within), ends(past)),
         (Some(within), None) => format!("TRUSTED up to {}, the highest load that was run", name(within)),
-        (None, Some(past)) => format!("not TRUSTED at any load: {} at {}", past.trust.verdict, name(past)),
+        (None, Some(past)) => format!("not TRUSTED at any load: {}", ends(past)),
         (None, None) => "nothing was run".to_owned(),
     };
     format!("{told}{left_out}")
