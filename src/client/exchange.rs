@@ -31,7 +31,7 @@ const EXCERPT_BYTES: usize = 200;
 /// What ends the chunk that an event is in: it is sent with the event.
 const CHUNK_END_BYTES: usize = b"\r\n".len();
 
-const LIMIT_REACHED: &str = "the limit was reached";
+const TIME_LIMIT: &str = "the limit was reached";
 
 /// Why an exchange ended early: the outcome and its cause.
 type Ended = (Outcome, String);
@@ -197,7 +197,7 @@ impl Exchange<'_> {
             () = self.client.clock.sleep_until(read_ns.min(limit_ns)) => {}
             (outcome, why) = self.cut.as_mut() => return Err((outcome, why.to_owned())),
         }
-        if read_ns < limit_ns { Ok(()) } else { Err((outcome, LIMIT_REACHED.to_owned())) }
+        if read_ns < limit_ns { Ok(()) } else { Err((outcome, TIME_LIMIT.to_owned())) }
     }
 
     /// Takes one read of a connection; says whether the body has ended.
@@ -313,7 +313,7 @@ impl Exchange<'_> {
                 continue;
             }
             return Poll::Ready(match expiry {
-                Expiry::End(outcome) => (outcome, LIMIT_REACHED.to_owned()),
+                Expiry::End(outcome) => (outcome, TIME_LIMIT.to_owned()),
                 Expiry::LingerOver => (Outcome::Completed, String::new()),
             });
         }

@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::Request;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::LocalSet;
 
+use super::connection::{Connection, Piece};
+use super::dial::Dialed;
+use super::io::{Raw, Stamped, Wire};
 use super::{Base, Client, Dialer, Seen, Stamper, Template};
 use crate::clock::Clock;
 use crate::metrics::tracker::Start;
 use crate::metrics::{Outcome, Phase, Record};
-use crate::profile::Profile;
+use crate::profile::{Http, Profile};
 use crate::units::NS_PER_MS;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -175,6 +180,22 @@ fn an_event_whose_read_goes_on_behind_it_shares_it_with_what_came_there() {
         let script = vec![(5, HEAD.to_owned()), (5, first), (5, second), (5, end.clone())];
         let (record, ..) = invoke(script.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect());
         assert_eq!((record.outcome, record.counts.shared_reads), (Outcome::Completed, shared), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_answer_with_something_behind_it_is_its_connections_last() {
+    for (behind, keeps_alive) in [("", true), ("x", false)] {
+        let (ours, mut theirs) = tokio::io::duplex(4_096);
+        theirs.write_all(format!("{EMPTY}{behind}").as_bytes()).await.expect("the pipe stands");
+        let stamper = Stamper::new(Clock::start());
+        let wire = Wire::Clear(Stamped::new(Raw::Pipe(ours), &stamper));
+        let dialed = Dialed { wire, h2_agreed: false, place: None };
+        let mut connection =
+            Connection::handshake(dialed, Http::Http1, 1, &stamper).await.expect("nothing to agree on");
+        let (_, mut body, _) = connection.send(Request::new(Bytes::new())).await.expect("a head");
+        assert!(matches!(connection.next(&mut body).await, Ok(Piece::End)));
+        assert_eq!(connection.keeps_alive(), keeps_alive, "{behind:?}");
     }
 }
 

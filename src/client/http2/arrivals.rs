@@ -197,6 +197,21 @@ mod tests {
     }
 
     #[test]
+    fn a_body_ends_with_the_latest_frame_whether_or_not_that_has_bytes() {
+        let mut arrivals = Arrivals::default();
+        arrivals.open(1);
+        assert_eq!(arrivals.latest_ns(1), None);
+        arrivals.read(&data(1, "a"), read(1));
+        arrivals.read(&data(3, "a"), read(2));
+        assert_eq!(arrivals.latest_ns(1), Some(1_000));
+        arrivals.read(&data(1, ""), read(3));
+        assert_eq!(arrivals.latest_ns(1), Some(3_000));
+        arrivals.read(&frame(1, 4, 1, b"t"), read(4));
+        assert_eq!(arrivals.latest_ns(1), Some(4_000), "trailers");
+        assert_eq!(arrivals.take(1, 1).map(|completed| completed.read.number), Some(1));
+    }
+
+    #[test]
     fn what_shares_a_read_with_its_own_stream_is_not_followed_and_closed_streams_hold_nothing() {
         let mut arrivals = Arrivals::default();
         arrivals.open(1);
