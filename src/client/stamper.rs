@@ -249,7 +249,9 @@ mod tests {
             for _ in 0..3 {
                 let (came_ns, arrival_ns, figures) = arrives();
                 assert!(arrival_ns.abs_diff(came_ns) <= figures.mapping.error_ns_max + 1, "{figures:?}");
-                assert_eq!((figures.mapping.steps, figures.moved_earlier, figures.moved_later), (step as u64, 0, 0));
+                // A reading that was interrupted is as wide as its interruption, and so is what it may map wrongly.
+                assert!(figures.moved_ns_max <= figures.mapping.error_ns_max + 1, "{figures:?}");
+                assert_eq!(figures.mapping.steps, step as u64);
             }
         }
         let figures = stamper.figures();
